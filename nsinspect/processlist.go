@@ -1,0 +1,126 @@
+package nsinspect
+
+import "github.com/nsview/nsview/idmap"
+
+// ProcessList is the answer of nsview ps.
+type ProcessList struct {
+	Report
+	Processes []ProcessRow `json:"processes"`
+}
+
+// ProcessRow is one process from both sides.
+type ProcessRow struct {
+	PID        int           `json:"pid"`
+	PPID       int           `json:"ppid"`
+	PIDs       []int         `json:"pids"` // outermost first; the last is the PID in its own PID namespace
+	Comm       string        `json:"comm"`
+	Args       []string      `json:"args"`
+	State      string        `json:"state"`
+	Host       HostIDs       `json:"host"`
+	Inside     InsideIDs     `json:"inside"`
+	Namespaces NamespaceSet  `json:"namespaces"`
+	Container  *ContainerRef `json:"container"`
+	Viewer     string        `json:"viewer"` // the container as a TARGET, "host" for the host's own
+}
+
+// HostIDs are the effective ids of a process on the observer's side, with the observer's names.
+type HostIDs struct {
+	UID   idmap.Kernel `json:"uid"`
+	GID   idmap.Kernel `json:"gid"`
+	User  string       `json:"user"`
+	Group string       `json:"group"`
+}
+
+// InsideIDs are the effective ids of a process in its own user namespace, with the names of its own root.
+type InsideIDs struct {
+	UID   idmap.Inside `json:"uid"`
+	GID   idmap.Inside `json:"gid"`
+	User  string       `json:"user"`
+	Group string       `json:"group"`
+}
+
+// ProcessQuery says which processes a ProcessList has.
+type ProcessQuery struct {
+	Targets   []Target // those that the targets stand for; nil means those in containers
+	All       bool     // every process, when there are no targets
+	Ancestors bool     // also those that started them: an engine's daemon, shim, monitor
+}
+
+// ProcessList lists processes from both sides, by PID.
+func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
+	wanted := make(map[int]bool)
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		if q.wants(p) {
+			wanted[p.PID] = true
+			if q.Ancestors {
+				s.addAncestors(wanted, p)
+			}
+		}
+	}
+	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, len(wanted))}
+	viewers := s.Viewers()
+	for i := range s.Processes {
+		if p := &s.Processes[i]; wanted[p.PID] {
+			row := s.ProcessRow(p)
+			if p.Container >= 0 {
+				row.Viewer = viewers[p.Container]
+			}
+			list.Processes = append(list.Processes, row)
+		}
+	}
+	return list
+}
+
+func (q *ProcessQuery) wants(p *Process) bool {
+	if q.Targets == nil {
+		return q.All || p.Container >= 0
+	}
+	for i := range q.Targets {
+		if q.Targets[i].Has(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Has reports whether p is one of the processes that t stands for.
+func (t *Target) Has(p *Process) bool {
+	switch {
+	case t.Host:
+		return p.Container < 0
+	case t.Container != nil:
+		return p.Container >= 0 && t.Process != nil && p.Container == t.Process.Container
+	case t.Namespace != 0:
+		return p.Namespaces.Of(t.Type) == t.Namespace
+	}
+	return t.Process != nil && t.Process.PID == p.PID
+}
+
+func (s *Snapshot) addAncestors(wanted map[int]bool, p *Process) {
+	for up := s.Process(p.PPID); up != nil && !wanted[up.PID]; up = s.Process(up.PPID) {
+		wanted[up.PID] = true
+	}
+}
+
+// ProcessRow is p from both sides.
+func (s *Snapshot) ProcessRow(p *Process) ProcessRow {
+	row := ProcessRow{
+		PID: p.PID, PPID: p.PPID, PIDs: p.PIDs, Comm: p.Comm, Args: p.Args, State: p.State, Namespaces: p.Namespaces,
+		Host:   HostIDs{UID: p.Cred.UID.Effective, GID: p.Cred.GID.Effective},
+		Inside: InsideIDs{UID: s.InsideUID(p, p.Cred.UID.Effective), GID: s.InsideGID(p, p.Cred.GID.Effective)},
+		Viewer: hostTarget,
+	}
+	if row.Args == nil {
+		row.Args = []string{}
+	}
+	row.Host.User, row.Host.Group = s.HostUser(row.Host.UID), s.HostGroup(row.Host.GID)
+	names := s.NamesAt(p.Names)
+	row.Inside.User, row.Inside.Group = userName(names, row.Inside.UID), groupName(names, row.Inside.GID)
+	if c := s.ContainerOf(p); c != nil {
+		ref := c.Ref()
+		row.Container = &ref
+		row.Viewer = ref.String()
+	}
+	return row
+}

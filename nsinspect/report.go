@@ -1,0 +1,34 @@
+package nsinspect
+
+import "github.com/nsview/nsview/idmap"
+
+// Report is what every JSON object that nsview prints begins with. A report type embeds it and adds its list.
+type Report struct {
+	Schema   string         `json:"schema"`
+	Kind     string         `json:"kind"`
+	Observer ReportObserver `json:"observer"`
+	Gaps     []Gap          `json:"gaps"`
+}
+
+// ReportObserver is who looked, in short.
+type ReportObserver struct {
+	PID    int          `json:"pid"`
+	UID    idmap.Inside `json:"uid"`
+	UserNS Inode        `json:"user_ns"`
+	PIDNS  Inode        `json:"pid_ns"`
+	MntNS  Inode        `json:"mnt_ns"`
+	Kernel string       `json:"kernel"`
+}
+
+// Report begins a report of that kind on s.
+func (s *Snapshot) Report(kind string) Report {
+	o := &s.Observer
+	gaps := s.Gaps
+	if gaps == nil {
+		gaps = []Gap{}
+	}
+	return Report{
+		Schema: Schema, Kind: kind, Gaps: gaps,
+		Observer: ReportObserver{PID: o.PID, UID: o.UID, UserNS: o.UserNS, PIDNS: o.PIDNS, MntNS: o.MntNS, Kernel: o.Kernel},
+	}
+}

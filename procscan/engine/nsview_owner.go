@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect"
+)
+
+// believed reports whether the owner of a state may speak for its process: it owns the process's user namespace
+// (NS_GET_OWNER_UID of ioctl_nsfs(2)). In the observer's own user namespace, which may be the initial one, that is root,
+// or the user that the process runs as.
+//
+// Where the observer may not read which user namespace it is, root's word is taken, and for others there is a gap.
+func believed(snap *nsinspect.Snapshot, s state, o Options) (bool, *nsinspect.Gap) {
+	p := snap.Process(s.PID)
+	if p.Namespaces.User != 0 && p.Namespaces.User == snap.Observer.UserNS {
+		return s.owner == 0 || s.owner == uint32(p.Cred.UID.Real) && p.Cred.UID.Real.Mapped(), nil
+	}
+	owner, err := userNSOwner(o.Proc, s.PID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH):
+		return false, nil // it ended
+	case err != nil && s.owner == 0:
+		return true, nil
+	case err != nil:
+		return false, &nsinspect.Gap{
+			Subject: "pid " + strconv.Itoa(s.PID), PID: s.PID, Fact: "owner of the user namespace",
+			Error: reason(err), Hint: hint(err),
+		}
+	}
+	if !snap.Observer.InitialNS && owner == snap.Observer.OverflowUID {
+		return false, nil // an owner that has no mapping here cannot be compared
+	}
+	return owner == s.owner, nil
+}
+
+// userNSOwner is the uid of who made the user namespace of a process, as the observer sees it.
+func userNSOwner(proc string, pid int) (uint32, error) {
+	f, err := os.Open(proc + "/" + strconv.Itoa(pid) + "/ns/user")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var uid uint32
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.NS_GET_OWNER_UID, uintptr(unsafe.Pointer(&uid))); errno != 0 {
+		return 0, os.NewSyscallError("ioctl NS_GET_OWNER_UID", errno)
+	}
+	return uid, nil
+}
+
+// reason is an error as a Gap has it: without the path, which is the gap's subject.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "did not answer within a second"
+	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+func hint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run as root"
+	}
+	return ""
+}

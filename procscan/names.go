@@ -1,0 +1,201 @@
+package procscan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxNames bounds a passwd or group file. 4 MiB hold some 60,000 users; who has more keeps them in LDAP.
+	maxNames = 4 << 20
+
+	// nameDeadline is how long one root, or the name service, may take.
+	nameDeadline = time.Second
+
+	// nameReaders is how many roots are read at a time, so that several dead ones cost little more than one.
+	nameReaders = 8
+)
+
+// readNames fills Snapshot.Names: the host's users and groups, and those of every root that a process has.
+func (s *scanner) readNames(ctx context.Context) {
+	s.snap.Names = []nsinspect.NameTable{s.readHostNames(ctx)}
+	s.snap.Observer.Names = 0
+	roots, refused := s.nameRoots()
+	tables := make([]*nsinspect.NameTable, len(roots))
+
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, nameReaders)
+	for i := range roots {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			tables[i] = s.readRootNames(ctx, &roots[i])
+		})
+	}
+	wg.Wait()
+
+	for i, t := range tables {
+		if t == nil {
+			continue
+		}
+		for _, p := range roots[i].members {
+			s.snap.Processes[p].Names = len(s.snap.Names)
+		}
+		s.snap.Names = append(s.snap.Names, *t)
+	}
+	s.gapRefusedNames(refused)
+}
+
+// nameRoot is the processes that share a root directory.
+type nameRoot struct {
+	mnt     nsinspect.Inode
+	root    string
+	members []int // indices in Snapshot.Processes
+}
+
+// nameRoots sorts the processes by root directory. Those with the host's have its names; refused are those whose root
+// the observer may not know.
+func (s *scanner) nameRoots() (roots []nameRoot, refused []int) {
+	type key struct {
+		mnt  nsinspect.Inode
+		root string
+	}
+	o := &s.snap.Observer
+	at := map[key]int{}
+	for i := range s.snap.Processes {
+		p := &s.snap.Processes[i]
+		p.Names = -1
+		k := key{p.Namespaces.Mnt, p.Root}
+		if k.mnt == 0 || k.root == "" {
+			if p.MountTable < 0 || p.MountTable >= len(s.snap.MountTables) {
+				refused = append(refused, i)
+				continue
+			}
+			// The mounts that it sees tell as much, where they are known.
+			t := &s.snap.MountTables[p.MountTable]
+			k = key{t.MntNS, t.Root}
+			if k.mnt == 0 || k.root == "" {
+				refused = append(refused, i)
+				continue
+			}
+		}
+		if s.opts.HostRoot == "/" && k.mnt == o.MntNS && k.root == o.Root {
+			p.Names = 0
+			continue
+		}
+		n, ok := at[k]
+		if !ok {
+			n = len(roots)
+			at[k] = n
+			roots = append(roots, nameRoot{mnt: k.mnt, root: k.root})
+		}
+		roots[n].members = append(roots[n].members, i)
+	}
+	return roots, refused
+}
+
+// readRootNames reads the names of one root through the first of its processes that still has it. It is nil, with a gap
+// unless all the processes are gone, when the root cannot be read.
+func (s *scanner) readRootNames(ctx context.Context, r *nameRoot) *nsinspect.NameTable {
+	for _, i := range r.members {
+		p := &s.snap.Processes[i]
+		path := s.procPath(p.PID, "root")
+		names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return namesBelow(path) })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if rootGone(err) {
+			continue
+		}
+		if err != nil {
+			names.errs = append(names.errs, nameError{"names", err})
+		}
+		for _, e := range names.errs {
+			s.gap(nsinspect.Gap{
+				Subject: fmt.Sprintf("root of pid %d", p.PID), PID: p.PID, Fact: e.fact, Error: e.err.Error(), Hint: hintFor(e.err),
+			})
+		}
+		if err != nil {
+			return nil
+		}
+		return &nsinspect.NameTable{MntNS: r.mnt, Root: r.root, Users: names.users, Groups: names.groups}
+	}
+	return nil
+}
+
+// rootNames is what the passwd and group files below one directory say. A file that does not exist names nobody, which
+// is no error: an image may have none.
+type rootNames struct {
+	users, groups map[idmap.Inside]string
+	errs          []nameError
+}
+
+type nameError struct {
+	fact string
+	err  error
+}
+
+func namesBelow(dir string) (rootNames, error) {
+	names := rootNames{users: map[idmap.Inside]string{}, groups: map[idmap.Inside]string{}}
+	root, err := OpenRoot(dir)
+	if err != nil {
+		return names, err
+	}
+	defer root.Close()
+	for _, file := range []struct {
+		name string
+		into *map[idmap.Inside]string
+	}{{"passwd", &names.users}, {"group", &names.groups}} {
+		content, err := root.ReadFile("/etc/"+file.name, maxNames)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			names.errs = append(names.errs, nameError{file.name, err})
+		default:
+			*file.into = parseNames(content)
+		}
+	}
+	return names, nil
+}
+
+// rootGone reports whether an error of opening /proc/PID/root means that the process ended (ENOENT also stands for a kernel
+// thread and a zombie, which have no root).
+func rootGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+}
+
+// gapRefusedNames is one gap for all the processes whose root is out of reach: there may be thousands.
+func (s *scanner) gapRefusedNames(refused []int) {
+	count, first := 0, 0
+	var failed error
+	for _, i := range refused {
+		p := &s.snap.Processes[i]
+		if p.Kthread || p.State == "Z" || p.State == "X" {
+			continue // no root, so no names of its own
+		}
+		if failed == nil {
+			_, err := s.readlinkProc(p.PID, "root")
+			if err == nil || rootGone(err) {
+				continue
+			}
+			failed, first = err, p.PID
+		}
+		count++
+	}
+	if failed == nil {
+		return
+	}
+	subject := fmt.Sprintf("pid %d", first)
+	if count > 1 {
+		subject = fmt.Sprintf("pid %d and %d more", first, count-1)
+	}
+	s.gap(nsinspect.Gap{Subject: subject, PID: first, Fact: "names", Error: failed.Error(), Hint: hintFor(failed)})
+}

@@ -1,0 +1,24 @@
+// Package procscan reads /proc and its relatives into a nsinspect.Snapshot. What could not be read is a Gap in the
+// snapshot, never an error and never a missing row. It only looks: it joins, signals and changes nothing.
+package procscan
+
+// Fact selects what Scan reads beyond the status and the namespaces of every process.
+type Fact uint
+
+// What can be asked for.
+const (
+	Args    Fact = 1 << iota // command lines
+	Graph                    // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
+	Mounts                   // mount tables
+	Names                    // user and group names of the host and of every container
+	FDPins                   // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
+	Threads                  // threads whose namespaces or credentials differ from their process's
+)
+
+// Options says what Scan looks at.
+type Options struct {
+	Proc     string // where procfs is mounted, "/proc" when empty
+	HostRoot string // whose /etc/passwd names the host's users, "/" when empty
+	Facts    Fact
+	PIDs     []int // only these processes; nil means all
+}

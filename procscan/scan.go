@@ -1,0 +1,161 @@
+package procscan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nsview/nsview/nsinspect"
+	"golang.org/x/sys/unix"
+)
+
+// Scan takes a snapshot of the host. It fails only when procfs itself cannot be read, or when ctx ends; everything else
+// is a Gap.
+func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
+	s, err := newScanner(o)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.readProcesses(ctx); err != nil {
+		return nil, err
+	}
+	if o.Facts&(Graph|FDPins) != 0 {
+		s.readGraph(ctx)
+	}
+	if o.Facts&Mounts != 0 {
+		s.readMounts(ctx)
+	}
+	if o.Facts&Names != 0 {
+		s.readNames(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.snap, nil
+}
+
+// scanner is one run of Scan.
+type scanner struct {
+	opts Options // with the defaults filled in
+
+	// procFD is the directory opts.Proc. Every path below it goes through openProc, readlinkProc or procPath.
+	procFD int
+
+	snap *nsinspect.Snapshot
+
+	tables *mountTables // what mountTables read
+	lacks  features     // what a test says this kernel does not have
+
+	// samePIDs says that the procfs numbers processes as system calls of the observer do (kill, pidfd_open).
+	samePIDs bool
+
+	maps *mapTable
+	ids  idJudge
+
+	mu sync.Mutex // guards snap.Gaps
+}
+
+func newScanner(o Options) (*scanner, error) {
+	if o.Proc == "" {
+		o.Proc = "/proc"
+	}
+	if o.HostRoot == "" {
+		o.HostRoot = "/"
+	}
+	fd, err := unix.Open(o.Proc, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.Proc, err)
+	}
+	return &scanner{
+		opts:   o,
+		procFD: fd,
+		snap: &nsinspect.Snapshot{
+			Schema: nsinspect.Schema, Kind: "Snapshot", Time: time.Now(),
+			Observer: nsinspect.Observer{IDMaps: -1, MountTable: -1, Names: -1},
+			Gaps:     []nsinspect.Gap{},
+		},
+		maps: newMapTable(),
+	}, nil
+}
+
+func (s *scanner) close() { _ = unix.Close(s.procFD) }
+
+// readProcesses fills in Snapshot.Observer, Processes and IDMaps.
+func (s *scanner) readProcesses(ctx context.Context) error {
+	w := s.newWorker()
+	s.readObserver(w)
+	pids, err := s.pids()
+	if err != nil {
+		return err
+	}
+	rows := s.readAll(ctx, pids)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.snap.Processes = rows
+	s.findProcPIDNS(w)
+	s.snap.IDMaps, s.snap.Observer.IDMaps = s.maps.inOrder(rows)
+	s.hiddenGap()
+	slices.SortStableFunc(s.snap.Gaps, func(a, b nsinspect.Gap) int { return cmp.Compare(a.PID, b.PID) })
+	return nil
+}
+
+// pids is what is to be read, in order.
+func (s *scanner) pids() ([]int, error) {
+	if s.opts.PIDs != nil {
+		pids := slices.Clone(s.opts.PIDs)
+		slices.Sort(pids)
+		return slices.Compact(pids), nil
+	}
+	// Not procFD: it has one position for all.
+	fd, err := unix.Openat(s.procFD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: s.opts.Proc, Err: err}
+	}
+	defer unix.Close(fd)
+	pids, err := numericNames(fd)
+	if err != nil {
+		return nil, &os.PathError{Op: "readdirent", Path: s.opts.Proc, Err: err}
+	}
+	return pids, nil
+}
+
+// procPath is the path of a file of a process (pid > 0) or of procfs itself (pid 0), for messages and for system calls
+// that take no directory.
+func (s *scanner) procPath(pid int, name string) string {
+	return s.opts.Proc + "/" + procName(pid, name)
+}
+
+// procName is the same path relative to procFD.
+func procName(pid int, name string) string {
+	if pid == 0 {
+		return name
+	}
+	return strconv.Itoa(pid) + "/" + name
+}
+
+// openProc opens a file of a process (pid > 0) or of procfs itself (pid 0). A magic link (ns/user, root) is followed
+// unless flags have O_NOFOLLOW. Errors are *os.PathError with the whole path.
+func (s *scanner) openProc(pid int, name string, flags int) (*os.File, error) {
+	fd, err := unix.Openat(s.procFD, procName(pid, name), flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: s.procPath(pid, name), Err: err}
+	}
+	return os.NewFile(uintptr(fd), s.procPath(pid, name)), nil
+}
+
+// readlinkProc reads a symbolic link of a process (pid > 0) or of procfs itself (pid 0).
+func (s *scanner) readlinkProc(pid int, name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(s.procFD, procName(pid, name), buf)
+	if err != nil {
+		return "", &os.PathError{Op: "readlink", Path: s.procPath(pid, name), Err: err}
+	}
+	return string(buf[:n]), nil
+}

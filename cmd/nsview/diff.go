@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "what two processes, containers or namespaces share",
+		Long: `diff compares two TARGETs: which namespaces they share, their ids and id maps, their root directories, and the mounts
+at which they see something else. Of a container its init process is compared.
+
+Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference seen but not everything could be read.`,
+		Example: `  nsview diff wordpress mariadb
+  nsview diff host web
+  nsview diff 4711 4712 -o json`,
+		Args:              exactly(2, "diff takes two TARGETs"),
+		ValidArgsFunction: a.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.format(cmd, "table", "json"); err != nil {
+				return err
+			}
+			return a.diff(cmd.Context(), args[0], args[1])
+		},
+	}
+	complete(cmd, "output", []string{"table", "json"})
+	return cmd
+}
+
+func (a *app) diff(ctx context.Context, nameA, nameB string) error {
+	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts)
+	if err != nil {
+		return err
+	}
+	targets, failed := a.targets(s, []string{nameA, nameB})
+	if failed {
+		return &statusError{code: exitFailure}
+	}
+	d := s.Diff(targets[0], targets[1], nameA, nameB)
+	if a.output == "json" {
+		err = render.JSON(a.out, d)
+	} else {
+		err = diffTable(d).Render(a.out, a.tableOptions())
+	}
+	if err != nil {
+		return err
+	}
+	a.gaps(d.Gaps)
+	switch d.Verdict {
+	case nsinspect.Separate:
+		return &statusError{code: exitNegative}
+	case nsinspect.Unknown:
+		return &statusError{code: exitUnknown}
+	}
+	return nil
+}
+
+// diffTable has a row for every kind of namespace and every fact, and one for each mount that differs.
+func diffTable(d *nsinspect.Diff) *render.Table {
+	t := &render.Table{Header: []string{"WHAT", sideText(&d.A), sideText(&d.B), "SHARING"}}
+	for i := range d.Namespaces {
+		n := &d.Namespaces[i]
+		t.Rows = append(t.Rows, []string{string(n.Type) + " namespace", n.A.String(), n.B.String(), string(n.Sharing)})
+	}
+	for _, f := range append(append([]nsinspect.DiffFact{}, d.IDs...), d.Root) {
+		t.Rows = append(t.Rows, []string{strings.ReplaceAll(f.Fact, "_", " "), factText(f.A), factText(f.B), string(f.Sharing)})
+	}
+	for i := range d.Mounts {
+		m := &d.Mounts[i]
+		t.Rows = append(t.Rows, []string{"mount " + m.Point, mountText(m.A), mountText(m.B), string(nsinspect.Separate)})
+	}
+	return t
+}
+
+func sideText(side *nsinspect.DiffSide) string {
+	if side.PID == nil || side.Target == fmt.Sprint(*side.PID) {
+		return side.Target
+	}
+	return fmt.Sprintf("%s (%d)", side.Target, *side.PID)
+}
+
+// factText is a fact as the table shows it; the values are those of Diff.
+func factText(fact any) string {
+	switch v := fact.(type) {
+	case nil:
+		return "?"
+	case idmap.Map:
+		return mapText(v)
+	case fmt.Stringer:
+		return v.String()
+	case string:
+		return v
+	}
+	text, _ := json.Marshal(fact)
+	return string(text)
+}
+
+// mapText is an id map on one line, as INSIDE:OUTSIDE:COUNT.
+func mapText(m idmap.Map) string {
+	if len(m) == 0 {
+		return "empty"
+	}
+	const shown = 3
+	var parts []string
+	for i, e := range m {
+		if i == shown {
+			parts = append(parts, fmt.Sprintf("+%d", len(m)-shown))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s:%s:%d", e.Inside, e.Outside, e.Count))
+	}
+	return strings.Join(parts, ",")
+}
+
+// mountText says what is mounted: the directory of which file system, how.
+func mountText(m *nsinspect.Mount) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %s:%s %s", m.FSType, m.Dev, m.Root, strings.Join(m.Options, ","))
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+)
+
+// gaps says on stderr what could not be read: with -o jsonl each as a JSON line, with -v each as a line, else one line
+// that sums them up. With -o json they are in the answer.
+func (a *app) gaps(gaps []nsinspect.Gap) {
+	switch {
+	case len(gaps) == 0 || a.output == "json":
+	case a.output == "jsonl":
+		for i := range gaps {
+			_ = render.JSONLine(a.err, struct {
+				Gap *nsinspect.Gap `json:"gap"`
+			}{&gaps[i]})
+		}
+	case a.verbose:
+		for i := range gaps {
+			g := &gaps[i]
+			a.warn("%s: %s: %s", g.Subject, g.Fact, g.Error)
+		}
+		if hints := gapHints(gaps); hints != "" {
+			fmt.Fprintf(a.err, "hint: %s\n", render.Escape(hints))
+		}
+	default:
+		a.warn("%s", gapSummary(gaps))
+	}
+}
+
+// warn prints a line on stderr as the rules in root.go say.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.err, "nsview: %s\n", render.Escape(fmt.Sprintf(format, args...)))
+}
+
+// gapKind is what gaps have in common that one summary counts.
+type gapKind struct{ fact, err string }
+
+// gapSummary is one line: how much is missing of what and why, and what would lift it.
+func gapSummary(gaps []nsinspect.Gap) string {
+	const listed = 3
+	var kinds []gapKind
+	of := make(map[gapKind][]*nsinspect.Gap)
+	for i := range gaps {
+		k := gapKind{gaps[i].Fact, gaps[i].Error}
+		if of[k] == nil {
+			kinds = append(kinds, k)
+		}
+		of[k] = append(of[k], &gaps[i])
+	}
+	slices.SortStableFunc(kinds, func(a, b gapKind) int { return len(of[b]) - len(of[a]) })
+	var parts []string
+	for i, k := range kinds {
+		if i == listed {
+			parts = append(parts, fmt.Sprintf("other facts: %d", len(kinds)-listed))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s of %s (%s)", k.fact, gapSubjects(of[k]), k.err))
+	}
+	line := "could not read " + strings.Join(parts, ", ")
+	if hints := gapHints(gaps); hints != "" {
+		line += "; " + hints
+	}
+	return line
+}
+
+// gapSubjects names what the gaps are about, or counts it.
+func gapSubjects(gaps []*nsinspect.Gap) string {
+	if len(gaps) == 1 {
+		return gaps[0].Subject
+	}
+	if slices.ContainsFunc(gaps, func(g *nsinspect.Gap) bool { return g.PID == 0 }) {
+		return fmt.Sprintf("%d subjects", len(gaps))
+	}
+	return fmt.Sprintf("%d processes", len(gaps))
+}
+
+// gapHints joins what would lift the gaps, each hint once.
+func gapHints(gaps []nsinspect.Gap) string {
+	var hints []string
+	for i := range gaps {
+		if h := gaps[i].Hint; h != "" && !slices.Contains(hints, h) {
+			hints = append(hints, h)
+		}
+	}
+	return strings.Join(hints, "; ")
+}

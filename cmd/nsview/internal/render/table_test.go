@@ -1,0 +1,164 @@
+package render
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+)
+
+func rendered(t *testing.T, table *Table, o TableOptions) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := table.Render(&b, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func sample() *Table {
+	return &Table{
+		Header: []string{"PID", "USER", "CONTAINER", "COMMAND"},
+		Rows: [][]string{
+			{"1", "root", "", "systemd"},
+			{"4026531837", "日本", "docker:a-rather-long-name", "sh -c 'x'"},
+			{"7", "unmapped", "e\u0301", "line\nbreak \x1b[31m"},
+			{"8"},
+		},
+	}
+}
+
+func TestTable(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		o    TableOptions
+		want string
+	}{
+		{"plain", TableOptions{}, `
+PID         USER      CONTAINER                  COMMAND
+1           root      -                          systemd
+4026531837  日本      docker:a-rather-long-name  sh -c 'x'
+7           unmapped  é                          line\nbreak \x1b[31m
+8           -         -                          -
+`},
+		{"no headers", TableOptions{NoHeaders: true}, `
+1           root      -                          systemd
+4026531837  日本      docker:a-rather-long-name  sh -c 'x'
+7           unmapped  é                          line\nbreak \x1b[31m
+8           -         -                          -
+`},
+		{"60 columns: the widest column gives way", TableOptions{Width: 60}, `
+PID         USER      CONTAINER           COMMAND
+1           root      -                   systemd
+4026531837  日本      docker:a-rather-l…  sh -c 'x'
+7           unmapped  é                   line\nbreak \x1b[…
+8           -         -                   -
+`},
+		{"30 columns, in ASCII: inodes stay whole", TableOptions{Width: 30, ASCII: true}, `
+PID         USER      CONTAIN+
+1           root      -      +
+4026531837  日本      docker:+
+7           unmapped  é      +
+8           -         -      +
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := rendered(t, sample(), tt.o)
+			want := strings.ReplaceAll(strings.TrimPrefix(tt.want, "\n"), "é", "e\u0301")
+			if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTableFitsEveryWidth(t *testing.T) {
+	for width := 1; width < 100; width++ {
+		for line := range strings.Lines(rendered(t, sample(), TableOptions{Width: width})) {
+			line = strings.TrimSuffix(line, "\n")
+			if got := twwidth.Width(line); got > width {
+				t.Fatalf("%d columns at width %d: %q", got, width, line)
+			}
+			if strings.HasSuffix(line, " ") {
+				t.Fatalf("trailing space at width %d: %q", width, line)
+			}
+		}
+	}
+}
+
+func TestEmptyTables(t *testing.T) {
+	table := &Table{Header: []string{"PID", "USER"}}
+	if got := rendered(t, table, TableOptions{}); got != "PID  USER\n" {
+		t.Errorf("%q", got)
+	}
+	if got := rendered(t, table, TableOptions{NoHeaders: true}); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTableColor(t *testing.T) {
+	table := &Table{Header: []string{"USER"}, Rows: [][]string{{"unmapped"}}}
+	if got, want := rendered(t, table, TableOptions{Color: true}), "\x1b[1mUSER\x1b[0m\n\x1b[31munmapped\x1b[0m\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A cell is one cell of one line, whatever it contains.
+func TestTableHostile(t *testing.T) {
+	table := &Table{Header: []string{"A", "B\n"}}
+	for _, s := range hostile() {
+		table.Rows = append(table.Rows, []string{s, "end"})
+	}
+	lines := strings.Split(strings.TrimSuffix(rendered(t, table, TableOptions{}), "\n"), "\n")
+	if len(lines) != 1+len(table.Rows) {
+		t.Fatalf("%d lines for %d rows", len(lines), len(table.Rows))
+	}
+	at := twwidth.Width(strings.TrimSuffix(lines[0], `B\n`))
+	for _, line := range lines[1:] {
+		before, ok := strings.CutSuffix(line, "end")
+		if !ok || twwidth.Width(before) != at {
+			t.Errorf("the second column of %q is not at %d", line, at)
+		}
+	}
+}
+
+func TestTree(t *testing.T) {
+	roots := []*Node{
+		{Text: "systemd", Children: []*Node{
+			{Text: "shim", Children: []*Node{{Text: "app\n", Children: []*Node{{Text: "worker"}}}}},
+			{Text: "bash"},
+		}},
+		{Text: "alone"},
+	}
+	for _, tt := range []struct {
+		o    TableOptions
+		want string
+	}{
+		{TableOptions{}, `
+systemd
+├─ shim
+│  └─ app\n
+│     └─ worker
+└─ bash
+alone
+`},
+		{TableOptions{ASCII: true, Width: 12}, "\nsystemd\n|- shim\n|  `- app\\n\n|     `- wo+\n`- bash\nalone\n"},
+	} {
+		var b bytes.Buffer
+		if err := Tree(&b, roots, tt.o); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), b.String()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestTreeTable(t *testing.T) {
+	table := TreeTable([]string{"PID", "COMMAND"}, []*Node{{Cells: []string{"1"}, Text: "init", Children: []*Node{{Cells: []string{"22"}, Text: "sh"}}}}, false)
+	if diff := cmp.Diff("PID  COMMAND\n1    init\n22   └─ sh\n", rendered(t, table, TableOptions{})); diff != "" {
+		t.Error(diff)
+	}
+}

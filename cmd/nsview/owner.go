@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/procscan/pathwalk"
+)
+
+// ownerFlags are the flags of nsview owner.
+type ownerFlags struct {
+	in     string
+	follow bool
+}
+
+func (a *app) ownerCommand() *cobra.Command {
+	var f ownerFlags
+	cmd := &cobra.Command{
+		Use:   "owner FILE...",
+		Short: "whose a file is for the host and for every container that sees it",
+		Long: `owner shows who owns a file for everyone who sees it: the host, and every container into which it is mounted, as it
+is, through an overlay or through an idmapped mount. Each has a path of its own, ids of its own user namespace and names
+of its own /etc/passwd.
+
+"unmapped" is an id that the viewer, or the mount, has no mapping for: programs there show the overflow id (nobody).
+"unknown" is one that could not be told.`,
+		Example: `  nsview owner /srv/data/file.txt             everyone who sees it
+  nsview owner --in web /var/lib/mysql/a.txt   a path inside a container: how the host and that container see it
+  nsview owner -o wide FILE                    with mounts, their id maps and the ids on disk`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError("nsview owner FILE...", "owner needs a file")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.format(cmd, ownerFormats()...); err != nil {
+				return err
+			}
+			return a.owner(cmd.Context(), &f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.in, "in", "", "read the paths inside this TARGET")
+	flags.BoolVarP(&f.follow, "dereference", "L", false, "follow a final symbolic link")
+	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTargets)
+	complete(cmd, "output", ownerFormats())
+	return cmd
+}
+
+func ownerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
+
+// ownerFacts are what the question needs to know of the host.
+const ownerFacts = procscan.Graph | procscan.Mounts | procscan.Names
+
+// owner answers for every file; those that cannot be opened are errors and the rest is answered.
+func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
+	s, err := a.snapshot(ctx, ownerFacts)
+	if err != nil {
+		return err
+	}
+	q := ownerAsk{app: a, s: s, atlas: nsinspect.NewAtlas(s), flags: f}
+	if err := q.resolve(); err != nil {
+		return err
+	}
+	report := nsinspect.OwnerReport{Report: s.Report("OwnerReport"), Files: []nsinspect.FileOwners{}}
+	facts, errs := q.collect(ctx, files)
+	for _, file := range facts {
+		owners, gaps := s.Owners(q.atlas, file, q.query)
+		report.Files = append(report.Files, owners)
+		report.Gaps = append(report.Gaps, gaps...)
+	}
+	if err := a.printOwners(&report, len(files) > 1); err != nil {
+		return err
+	}
+	for _, err := range errs {
+		a.complain(err)
+	}
+	a.gaps(report.Gaps)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(errs) > 0 {
+		return &statusError{code: exitFailure}
+	}
+	return nil
+}
+
+// ownerAsk is one run of the command.
+type ownerAsk struct {
+	app   *app
+	s     *nsinspect.Snapshot
+	atlas *nsinspect.Atlas
+	flags *ownerFlags
+
+	process *nsinspect.Process // of --in
+	target  string
+	query   nsinspect.OwnerQuery
+}
+
+// resolve finds what --in stands for.
+func (q *ownerAsk) resolve() error {
+	if q.flags.in == "" {
+		return nil
+	}
+	t, err := q.app.target(q.s, q.flags.in)
+	if err != nil {
+		return err
+	}
+	if t.Host {
+		return nil
+	}
+	if t.Process == nil {
+		return fmt.Errorf("%s has no process whose files could be looked at", q.flags.in)
+	}
+	q.process, q.target, q.query.Target = t.Process, q.flags.in, &t
+	return nil
+}
+
+// collect reads the facts about every file, from this host or from what a snapshot stored.
+func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinspect.FileFacts, errs []error) {
+	w := pathwalk.New(q.s, q.atlas, q.app.proc)
+	for _, path := range files {
+		f, err := q.look(ctx, w, pathwalk.Ask{Path: path, Follow: q.flags.follow, Process: q.process, Target: q.target})
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			errs = append(errs, fileError(path, err))
+			continue
+		}
+		facts = append(facts, f)
+	}
+	if q.app.from == "" {
+		q.nameOwners(ctx, facts)
+	}
+	return facts, errs
+}
+
+// look reads the facts about one file, or takes them from the stored snapshot.
+func (q *ownerAsk) look(ctx context.Context, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
+	if q.app.from != "" {
+		return storedFile(q.s, ask)
+	}
+	return w.File(ctx, ask)
+}
+
+// fileError is why a path could not be looked at.
+func fileError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no such file: %s", path)
+	}
+	return err
+}
+
+// nameOwners asks the name service for owners that only it knows.
+func (q *ownerAsk) nameOwners(ctx context.Context, facts []*nsinspect.FileFacts) {
+	names := q.s.NamesAt(q.s.Observer.Names)
+	if names == nil {
+		return
+	}
+	var uids, gids []idmap.Inside
+	for _, f := range facts {
+		for i := range f.Sightings {
+			if st := f.Sightings[i].Stat; st != nil {
+				uids, gids = append(uids, idmap.Inside(st.UID)), append(gids, idmap.Inside(st.GID))
+			}
+		}
+	}
+	q.s.Gaps = append(q.s.Gaps, procscan.LookupNames(ctx, q.app.hostRoot, names, uids, gids)...)
+}
+
+func (a *app) printOwners(r *nsinspect.OwnerReport, several bool) error {
+	switch a.output {
+	case "json":
+		return render.JSON(a.out, r)
+	case "jsonl":
+		return render.JSONLines(a.out, r.Files)
+	}
+	if len(r.Files) == 0 {
+		return nil
+	}
+	t := ownerTable(r, several, a.output == "wide")
+	if err := t.Render(a.out, a.tableOptions()); err != nil {
+		return err
+	}
+	for i := range r.Files {
+		f := &r.Files[i]
+		if f.Nlink > 1 && f.Type != "directory" {
+			a.warn("%s has %d hard links: other names were not searched", f.Path, f.Nlink)
+		}
+		if a.output == "wide" || a.verbose {
+			for _, text := range f.Assumptions {
+				a.warn("%s: assumed that %s", f.Path, text)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
+)
+
+// psFlags are the flags of nsview ps.
+type psFlags struct {
+	all     bool
+	tree    bool
+	sort    string
+	columns string
+	watch   string
+}
+
+func (a *app) psCommand() *cobra.Command {
+	var f psFlags
+	cmd := &cobra.Command{
+		Use:   "ps [TARGET...]",
+		Short: "processes with the PIDs and users of both sides",
+		Long: `ps shows processes from both sides: their PID on the host and in their own PID namespace (CPID), their user on the
+host and inside (CUSER), and the container they are in. Without a TARGET it lists what is in a container or in another
+user or PID namespace than nsview; -A lists everything. "unmapped" is an id that the other side has no name for.
+
+The columns are ` + columnNames() + `.`,
+		Example: `  nsview ps                    all containers
+  nsview ps web                one of them
+  nsview ps --tree             with what started them
+  nsview ps -A --sort -cuid    every process, by user id inside
+  nsview ps -O pid,pids,args   other columns
+  nsview ps -o json | jq '.processes[] | {pid, inside}'`,
+		ValidArgsFunction: a.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(a, cmd); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("watch") {
+				return a.watchPS(cmd.Context(), &f, args)
+			}
+			return a.ps(cmd.Context(), &f, args, a.out, a.tableOptions())
+		},
+	}
+	cmd.SetFlagErrorFunc(psFlagError)
+	flags := cmd.Flags()
+	flags.BoolVarP(&f.all, "all", "A", false, "every process, also the host's own")
+	flags.BoolVar(&f.tree, "tree", false, "draw who started whom, with the engines' own processes")
+	flags.StringVar(&f.sort, "sort", "", "order by these columns, a - before one reverses it")
+	flags.StringVarP(&f.columns, "columns", "O", "", "show these columns")
+	flags.StringVar(&f.watch, "watch", "", "print anew every SECONDS (2)")
+	flags.Lookup("watch").NoOptDefVal = "2"
+	complete(cmd, "output", psFormats())
+	return cmd
+}
+
+func psFormats() []string { return []string{"table", "wide", "json", "jsonl", "tree"} }
+
+// check judges the flags before anything is read.
+func (f *psFlags) check(a *app, cmd *cobra.Command) error {
+	if a.output != "" && !slices.Contains(psFormats(), a.output) && f.columns == "" {
+		if first, _, _ := strings.Cut(a.output, ","); first != "" {
+			if _, err := pickColumns(first); err == nil {
+				return usageError("-O "+a.output+" chooses columns", "ps has no output format \"%s\", only %s", a.output, strings.Join(psFormats(), ", "))
+			}
+		}
+	}
+	if err := a.format(cmd, psFormats()...); err != nil {
+		return err
+	}
+	f.tree = f.tree || a.output == "tree"
+	if _, err := pickColumns(f.columnList(a.output)); err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("watch") {
+		if _, err := f.interval(); err != nil {
+			return err
+		}
+		if a.from != "" {
+			return usageError("", "--watch needs the live host, --from is a stored snapshot")
+		}
+	}
+	return sortRows(nil, f.sort)
+}
+
+func (f *psFlags) columnList(output string) string {
+	switch {
+	case f.columns != "":
+		return f.columns
+	case output == "wide":
+		return psWide
+	}
+	return psTable
+}
+
+// facts are what the columns need.
+func (f *psFlags) facts(output string) procscan.Fact {
+	facts := procscan.Names
+	if strings.HasPrefix(output, "json") || strings.Contains(f.columnList(output), "args") {
+		facts |= procscan.Args
+	}
+	return facts
+}
+
+// ps prints the processes once.
+func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, o render.TableOptions) error {
+	s, err := a.snapshot(ctx, f.facts(a.output))
+	if err != nil {
+		return err
+	}
+	query := nsinspect.ProcessQuery{All: f.all, Ancestors: f.tree}
+	var failed bool
+	if len(args) > 0 {
+		query.Targets, failed = a.targets(s, args)
+		if len(query.Targets) == 0 {
+			return &statusError{code: exitFailure, hint: psHabit(args)}
+		}
+	}
+	list := s.ProcessList(query)
+	if err := sortRows(list.Processes, f.sort); err != nil {
+		return err
+	}
+	if err := a.printPS(out, f, list, o); err != nil {
+		return err
+	}
+	a.gaps(list.Gaps)
+	if failed {
+		return &statusError{code: exitFailure}
+	}
+	return nil
+}
+
+func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {
+	switch a.output {
+	case "json":
+		return render.JSON(out, list)
+	case "jsonl":
+		return render.JSONLines(out, list.Processes)
+	}
+	columns, err := pickColumns(f.columnList(a.output))
+	if err != nil {
+		return err
+	}
+	if f.tree {
+		return psTree(list.Processes, columns, o.ASCII).Render(out, o)
+	}
+	return psRows(list.Processes, columns).Render(out, o)
+}
+
+// interval is how long --watch waits: seconds, or a duration with its unit.
+func (f *psFlags) interval() (time.Duration, error) {
+	text := f.watch
+	if strings.Trim(text, "0123456789.") == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 100*time.Millisecond {
+		return 0, usageError("", "--watch is a number of seconds from 0.1 on, not \"%s\"", f.watch)
+	}
+	return d, nil
+}
+
+// watchPS prints the processes again and again until it is interrupted.
+func (a *app) watchPS(ctx context.Context, f *psFlags, args []string) error {
+	every, err := f.interval()
+	if err != nil {
+		return err
+	}
+	return a.watch(ctx, every, func(out *bytes.Buffer, o render.TableOptions) error {
+		return a.ps(ctx, f, args, out, o)
+	})
+}
+
+// psFlagError answers the flags that fingers know from ps(1).
+func psFlagError(cmd *cobra.Command, err error) error {
+	if text := err.Error(); strings.Contains(text, "unknown shorthand flag") {
+		return usageError("nsview ps shows the processes of containers, -A all, -o wide more columns", "%w", err)
+	}
+	return flagError(cmd, err)
+}
+
+var bsdOptions = regexp.MustCompile(`^[-]?[AaefluwxjX]+$`)
+
+// psHabit is a hint for operands that were meant as the options of ps(1).
+func psHabit(args []string) string {
+	if !bsdOptions.MatchString(args[0]) {
+		return ""
+	}
+	return fmt.Sprintf("%s is not an option of nsview ps: it shows the processes of containers, -A all, -o wide more columns", render.Escape(args[0]))
+}

@@ -1,0 +1,218 @@
+package main
+
+// The rules of nsview's user interface. Every command keeps to them.
+//
+//   - Results go to stdout; gaps, hints and errors go to stderr as "nsview: message": lower case, no full stop.
+//   - An error is one line that says what was wrong and, where that helps, a second line "hint: what to try".
+//   - A command computes a value first and renders it then; it never prints while it computes.
+//   - Whatever a container chose (comm, argv, names, paths) goes through render.Escape before a terminal sees it.
+//   - Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 interrupted. run and trace forward
+//     the command's own (125 for nsview's failures).
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker: -X main.version=V.
+var version string
+
+// Exit statuses, see the rules above.
+const (
+	exitOK          = 0
+	exitNegative    = 1
+	exitFailure     = 2
+	exitUnknown     = 3
+	exitInterrupted = 130
+)
+
+// app is what the commands share: the streams and the common flags.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	output    string // -o
+	noHeaders bool
+	noTrunc   bool
+	color     string
+	proc      string
+	hostRoot  string
+	from      string
+	verbose   bool
+}
+
+// statusError ends nsview with an exit status of the command's choice. With a nil err nothing is printed: the result on
+// stdout was the answer.
+type statusError struct {
+	code int
+	err  error
+	hint string // printed as a second line
+}
+
+func (e *statusError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *statusError) Unwrap() error { return e.err }
+
+// usageError is a mistake in the arguments, with what would be right as its hint.
+func usageError(hint, format string, args ...any) error {
+	return &statusError{code: exitFailure, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{in: stdin, out: stdout, err: stderr}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return a.report(ctx, root.ExecuteContext(ctx))
+}
+
+// report prints err as the rules say and returns the exit status.
+func (a *app) report(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var status *statusError
+	own := errors.As(err, &status) && status.err == nil // the command's own status, also when it was interrupted
+	if !own && ctx.Err() != nil {
+		return exitInterrupted
+	}
+	a.complain(err)
+	if status == nil {
+		return exitFailure
+	}
+	return status.code
+}
+
+// complain prints an error, and its hint when it has one.
+func (a *app) complain(err error) {
+	var status *statusError
+	if !errors.As(err, &status) || status.err != nil {
+		a.warn("%v", err)
+	}
+	if status != nil && status.hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", status.hint)
+	}
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "nsview",
+		Short: "show a Linux container from both sides",
+		Long: `nsview shows a Linux container from both sides, from outside it, without joining it and without changing it:
+who a process is on the host and inside, whose a file is for everyone who sees it, and how the namespaces hang together.
+
+A TARGET is a PID, a namespace (its inode, TYPE:INODE or the path of its file), a container's name, id or unique prefix
+of its id, ENGINE:NAME, COMM/PID, or "host".
+
+Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 interrupted.`,
+		Example: `  nsview ps                      the processes of all containers, with both sides' PIDs and users
+  nsview owner /srv/data/file    who owns a file, as the host and as every container sees it
+  nsview ns --tree               the namespaces and how they hang together`,
+		Version:           buildVersion(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		Args:              unknownCommand,
+		PersistentPreRunE: a.checkCommonFlags,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("nsview {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = 2
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.output, "output", "o", "", "output format (table, wide, json, jsonl, tree, ...)")
+	flags.BoolVar(&a.noHeaders, "no-headers", false, "leave the header line out")
+	flags.BoolVar(&a.noTrunc, "no-trunc", false, "do not cut columns to the width of the terminal")
+	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	flags.StringVar(&a.proc, "proc", "/proc", "where procfs is mounted")
+	flags.StringVar(&a.hostRoot, "host-root", "/", "where the host's files are")
+	flags.StringVar(&a.from, "from", "", "answer from a stored snapshot (- for stdin) instead of this host")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr")
+	_ = root.RegisterFlagCompletionFunc("output", completeFormats)
+	// One line a command; each is in a file of its name.
+	root.AddCommand(
+		a.psCommand(),
+		a.ownerCommand(),
+		a.nsCommand(),
+		a.diffCommand(),
+		a.containersCommand(),
+		a.snapshotCommand(),
+		a.mapCommand(),
+		a.runCommand(),
+	)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = unknownCommand
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	return root
+}
+
+// checkCommonFlags judges the flags that every command has.
+func (a *app) checkCommonFlags(*cobra.Command, []string) error {
+	switch a.color {
+	case "auto", "always", "never":
+		return nil
+	}
+	return usageError("", "--color is auto, always or never, not \"%s\"", a.color)
+}
+
+// unknownCommand refuses operands of nsview itself: what is not a command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := cmd.CommandPath() + " --help lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError(hint, "unknown command \"%s\"", args[0])
+}
+
+// helpCommand is nsview help, which says so when there is nothing to explain.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if err := unknownCommand(about, rest); err != nil {
+				return err
+			}
+			return about.Help()
+		},
+	}
+}
+
+// flagError is what a wrong flag ends in.
+func flagError(cmd *cobra.Command, err error) error {
+	return usageError(cmd.CommandPath()+" --help lists the flags", "%w", err)
+}
+
+// buildVersion is what the linker was told (make build), else what the module says.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

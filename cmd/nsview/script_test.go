@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/nsview/nsview/procscan/proctest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"nsview": main,
+		"nest":   nestMain,
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar: what a user sees of every command and flag. Besides testscript's own, the
+// scripts have these commands:
+//
+//	start NAME NAMESPACES COMMAND [ARG...]  a process in new namespaces (user,pid,mnt,net,uts,ipc,cgroup or none), alive
+//	                                        until the script ends; its host PID is in $NAME
+//	status CODE COMMAND [ARG...]            exec, with that exit status
+//
+// and these conditions: [root] and [ordinary], which fail the script where NSVIEW_TEST_REQUIRE wants them.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("LC_ALL", "C.UTF-8")
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("SELF", strconv.Itoa(os.Getpid()))
+			env.Setenv("HOSTILE", "sleep 3600 #\x1b[31m\u202e\n:")
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			have, known := map[string]bool{"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0}[name]
+			switch {
+			case !known:
+				return false, fmt.Errorf("no condition %q", name)
+			case !have && proctest.Required(name):
+				return false, fmt.Errorf("NSVIEW_TEST_REQUIRE wants %s, which is missing", name)
+			}
+			return have, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":  scriptStart,
+			"status": scriptStatus,
+		},
+	})
+}
+
+// cloneFlags are the namespaces that scripts may ask for.
+func cloneFlags() map[string]uintptr {
+	return map[string]uintptr{
+		"none": 0, "user": syscall.CLONE_NEWUSER, "pid": syscall.CLONE_NEWPID, "mnt": syscall.CLONE_NEWNS, "net": syscall.CLONE_NEWNET,
+		"uts": syscall.CLONE_NEWUTS, "ipc": syscall.CLONE_NEWIPC, "cgroup": syscall.CLONE_NEWCGROUP,
+	}
+}
+
+func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: start NAME NAMESPACES COMMAND [ARG...]")
+	}
+	cmd := commandIn(ts, args[1], args[2:])
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start()) // returns when COMMAND has been executed
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // of PID 1: the kernel ends the others in its PID namespace
+		_ = cmd.Wait()
+	})
+	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))
+	if args[2] == "nest" {
+		ts.Setenv(args[0]+"_INNERMOST", readyLine(ts, out))
+	}
+}
+
+// commandIn is a command to start in new namespaces, the caller's ids mapped to 0.
+func commandIn(ts *testscript.TestScript, namespaces string, args []string) *exec.Cmd {
+	path, err := lookPath(ts.Getenv("PATH"), args[0])
+	ts.Check(err)
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Args[0] = args[0]
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	for name := range strings.SplitSeq(namespaces, ",") {
+		flag, ok := cloneFlags()[name]
+		if !ok {
+			ts.Fatalf("no namespace %q", name)
+		}
+		cmd.SysProcAttr.Cloneflags |= flag
+		if name == "user" {
+			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+		}
+	}
+	return cmd
+}
+
+func lookPath(path, name string) (string, error) {
+	for dir := range strings.SplitSeq(path, ":") {
+		if info, err := os.Stat(dir + "/" + name); err == nil && !info.IsDir() {
+			return dir + "/" + name, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in PATH", name)
+}
+
+// readyLine is the line that the process prints when it is where the script wants it.
+func readyLine(ts *testscript.TestScript, out io.ReadCloser) string {
+	line := make(chan string, 1)
+	go func() {
+		text, err := bufio.NewReader(out).ReadString('\n')
+		if err == nil {
+			line <- strings.TrimSpace(text)
+		}
+		close(line)
+	}()
+	select {
+	case text, ok := <-line:
+		if !ok {
+			ts.Fatalf("the process ended before it was ready")
+		}
+		return text
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("the process was not ready in 20 s")
+	}
+	return ""
+}
+
+func scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// nestMain is a helper program of the scripts: nest N starts itself in new user, PID and mount namespaces, N deep. The
+// innermost prints its own PID, which is 1, and all wait to be killed.
+func nestMain() {
+	depth, err := strconv.Atoi(os.Args[1])
+	if err == nil && os.Getpid() == 1 {
+		// The id maps of the next are written by its PID here, so /proc must show the PIDs that are used here.
+		err = errors.Join(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""), syscall.Mount("proc", "/proc", "proc", 0, ""))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "nest:", err)
+		os.Exit(2)
+	}
+	if depth == 0 {
+		fmt.Println(os.Getpid())
+		time.Sleep(time.Hour) // longer than any script
+	}
+	cmd := exec.Command("/proc/self/exe", strconv.Itoa(depth-1))
+	cmd.Args[0] = "nest"
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "nest:", err)
+		os.Exit(1)
+	}
+}
+
+// Every command has a script of its name, every flag of a command is used in one, and scripts are for commands that
+// exist.
+func TestEveryCommandAndFlagHasAScript(t *testing.T) {
+	scripts, err := os.ReadDir("testdata/script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := make(map[string]string) // by command
+	for _, entry := range scripts {
+		content, err := os.ReadFile("testdata/script/" + entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".txtar"), "_")
+		text[name] += string(content)
+	}
+	commands := []string{"usage"}
+	for _, cmd := range (&app{}).rootCommand().Commands() {
+		name := cmd.Name()
+		commands = append(commands, name)
+		if name == "help" || name == "completion" || text[name] == "" && slices.Contains([]string{"owner", "run"}, name) {
+			continue // in usage; the others have Go tests as long as they have no script
+		}
+		if text[name] == "" {
+			t.Errorf("command %s has no script testdata/script/%s.txtar", name, name)
+		}
+		for _, flag := range flagNames(cmd) {
+			if !slices.ContainsFunc(flag, func(spelling string) bool { return strings.Contains(text[name], spelling) }) {
+				t.Errorf("no script of %s uses %s", name, flag[0])
+			}
+		}
+	}
+	for name := range text {
+		if !slices.Contains(commands, name) {
+			t.Errorf("scripts of %s: there is no such command", name)
+		}
+	}
+}
+
+// flagNames are the spellings of each of a command's own flags.
+func flagNames(cmd *cobra.Command) [][]string {
+	var names [][]string
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" || f.Hidden {
+			return
+		}
+		spellings := []string{"--" + f.Name}
+		if f.Shorthand != "" {
+			spellings = append(spellings, " -"+f.Shorthand)
+		}
+		names = append(names, spellings)
+	})
+	return names
+}

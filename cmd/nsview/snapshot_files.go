@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan/pathwalk"
+)
+
+// storeFiles looks at the files that --path (TARGET:PATH) and --volumes ask for and stores what it saw in s. What could
+// not be looked at is an error line and makes failed true.
+func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []string, volumes bool) (failed bool) {
+	asks := make([]pathwalk.Ask, 0, len(paths))
+	for _, arg := range paths {
+		ask, err := a.pathOf(s, arg)
+		if err != nil {
+			a.complain(err)
+			failed = true
+			continue
+		}
+		asks = append(asks, ask)
+	}
+	if volumes {
+		asks = append(asks, volumesOf(s)...)
+	}
+	w := pathwalk.New(s, nsinspect.NewAtlas(s), a.proc)
+	for _, ask := range asks {
+		f, err := w.File(ctx, ask)
+		if err != nil {
+			a.complain(err)
+			failed = true
+			continue
+		}
+		s.Files = append(s.Files, f)
+		if f.Type == "symlink" {
+			ask.Follow = true
+			if f, err := w.File(ctx, ask); err == nil { // else it leads nowhere, and that is no failure
+				s.Files = append(s.Files, f)
+			}
+		}
+	}
+	return failed
+}
+
+// pathOf takes TARGET:PATH apart. A TARGET may have colons too: the path begins at the first that a slash follows, else
+// at the last.
+func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
+	at := strings.Index(arg, ":/")
+	if at < 0 {
+		at = strings.LastIndexByte(arg, ':')
+	}
+	if at <= 0 || at == len(arg)-1 {
+		return pathwalk.Ask{}, usageError("--path host:/srv/data, --path web:/var/lib/mysql", "--path is TARGET:PATH, not \"%s\"", arg)
+	}
+	name, path := arg[:at], arg[at+1:]
+	t, err := a.target(s, name)
+	if err != nil {
+		return pathwalk.Ask{}, err
+	}
+	ask := pathwalk.Ask{Path: path, Target: name}
+	switch {
+	case t.Host:
+	case t.Process == nil:
+		return pathwalk.Ask{}, fmt.Errorf("%s has no process whose files could be looked at", name)
+	default:
+		ask.Process = t.Process
+	}
+	return ask, nil
+}
+
+// volumesOf asks for the volumes of all containers, as each container sees them.
+func volumesOf(s *nsinspect.Snapshot) []pathwalk.Ask {
+	var asks []pathwalk.Ask
+	viewers := s.Viewers()
+	for i := range s.Containers {
+		init := s.Process(s.Containers[i].InitPID)
+		if init == nil {
+			continue
+		}
+		for _, v := range s.Volumes(&s.Containers[i]) {
+			asks = append(asks, pathwalk.Ask{Path: v.Point, Process: init, Target: viewers[i]})
+		}
+	}
+	return asks
+}
+
+// storedFile is what a stored snapshot knows of a path. One that was not stored is unknown, and it is said how to store
+// it.
+func storedFile(s *nsinspect.Snapshot, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
+	pid, target := 0, "host"
+	if ask.Process != nil {
+		pid, target = ask.Process.PID, ask.Target
+	}
+	var found *nsinspect.FileFacts
+	for _, f := range s.Files {
+		if f.PID != pid || f.Path != ask.Path {
+			continue
+		}
+		if f.Follow == ask.Follow {
+			return f, nil
+		}
+		if f.Type != "symlink" && !f.Follow {
+			found = f // there is nothing to follow
+		}
+	}
+	if found != nil {
+		return found, nil
+	}
+	return nil, usageError("nsview snapshot --path "+render.Quote(target+":"+ask.Path)+" stores it", "unknown: the snapshot has no %s:%s", target, ask.Path)
+}

@@ -1,0 +1,59 @@
+# make demo    builds nsview and shows its main job on real containers, no engine needed
+# make test    installs what the tests need (as root on Debian) and passes them all, as root and as an ordinary user
+# make check   formatting, vet, staticcheck, tidy, shell scripts
+# make help    lists the rest
+
+SHELL := /bin/bash
+export CGO_ENABLED := 0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
+
+.PHONY: help build install demo test check lint fmt fuzz bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+build: ## build bin/nsview, one static binary
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/nsview ./cmd/nsview
+
+install: build ## install nsview below PREFIX (/usr/local)
+	install -D -m 0755 bin/nsview $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/nsview
+
+demo: build ## the experiment that nsview began with: one file, two names; one process, two PIDs
+	./docs/demo.sh bin/nsview
+
+test: ## every test, as root and as an ordinary user
+	./.ci/test
+
+check: ## what CI holds besides the tests
+	@out=$$($(GOFUMPT) -l $$(git ls-files -co --exclude-standard '*.go')) && test -z "$$out" || { echo "gofumpt would change:" $$out; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	go mod tidy -diff
+	go generate ./...
+	git diff --exit-code --stat
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/test docs/demo.sh; else echo "check: left out shellcheck, which is not installed"; fi
+
+lint: ## golangci-lint, slow to build
+	$(GOLANGCI) run ./...
+
+fmt: ## format the code
+	$(GOFUMPT) -w $$(git ls-files -co --exclude-standard '*.go')
+
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf bin

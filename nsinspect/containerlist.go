@@ -14,13 +14,14 @@ type ContainerList struct {
 
 // ContainerRow is one container.
 type ContainerRow struct {
-	Engine     string       `json:"engine"`
-	ID         string       `json:"id"`
-	Name       string       `json:"name"`
-	Image      string       `json:"image"`
-	Viewer     string       `json:"viewer"` // the container as a TARGET
-	State      string       `json:"state"`  // running
-	InitPID    int          `json:"init_pid"`
+	Engine string `json:"engine"`
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Viewer string `json:"viewer"` // the container as a TARGET
+	EngineFacts
+	Project    string       `json:"project,omitempty"` // compose project, from the labels
+	Service    string       `json:"service,omitempty"` // compose service, from the labels
+	InitPID    int          `json:"init_pid"`          // 0 when it is not running
 	Processes  int          `json:"processes"`
 	Namespaces NamespaceSet `json:"namespaces"` // of the init process
 	UIDMap     idmap.Map    `json:"uid_map"`
@@ -38,18 +39,19 @@ type Volume struct {
 	Idmapped bool   `json:"idmapped"`
 }
 
-// ContainerList lists the containers, or those that the targets are or are in.
-func (s *Snapshot) ContainerList(targets []Target) *ContainerList {
+// ContainerList lists the containers, or those that the targets are or are in. What is not running is listed when all
+// or a target asks for it.
+func (s *Snapshot) ContainerList(targets []Target, all bool) *ContainerList {
 	list := &ContainerList{Report: s.Report("ContainerList"), Containers: []ContainerRow{}}
 	viewers := s.Viewers()
 	for i := range s.Containers {
 		c := &s.Containers[i]
-		if targets != nil && !slices.ContainsFunc(targets, func(t Target) bool { return s.inContainer(&t, i) }) {
+		if targets == nil && !all && !c.Running() || targets != nil && !slices.ContainsFunc(targets, func(t Target) bool { return s.inContainer(&t, i) }) {
 			continue
 		}
 		row := ContainerRow{
-			Engine: c.Engine, ID: c.ID, Name: c.Name, Image: c.Image, Viewer: viewers[i], State: "running",
-			InitPID: c.InitPID, Processes: c.Processes, Namespaces: c.Namespaces, Volumes: s.Volumes(c),
+			Engine: c.Engine, ID: c.ID, Name: c.Name, Viewer: viewers[i], EngineFacts: c.EngineFacts,
+			Project: c.Project(), Service: c.Service(), InitPID: c.InitPID, Processes: c.Processes, Namespaces: c.Namespaces, Volumes: s.Volumes(c),
 		}
 		if maps := s.Maps(c.IDMaps); maps != nil {
 			row.UIDMap, row.GIDMap = maps.UID, maps.GID
@@ -86,7 +88,7 @@ func (s *Snapshot) Volumes(c *Container) []Volume {
 	for i := range inside.Mounts {
 		m := &inside.Mounts[i]
 		candidates := byDev[m.Dev]
-		if m.Point == "/" || len(candidates) == 0 || slices.ContainsFunc(candidates, func(h *Mount) bool { return h.Point == m.Point && h.Root == m.Root }) {
+		if m.Point == "/" || keepsNoFiles(m.FSType) || len(candidates) == 0 || slices.ContainsFunc(candidates, func(h *Mount) bool { return h.Point == m.Point && h.Root == m.Root }) {
 			continue
 		}
 		volumes = append(volumes, Volume{
@@ -95,6 +97,15 @@ func (s *Snapshot) Volumes(c *Container) []Volume {
 		})
 	}
 	return volumes
+}
+
+// keepsNoFiles lists the file systems that show the kernel's state, of which engines mount parts.
+func keepsNoFiles(fsType string) bool {
+	switch fsType {
+	case "proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue", "securityfs", "debugfs", "tracefs", "bpf", "pstore", "nsfs":
+		return true
+	}
+	return false
 }
 
 // hostPath is where a directory of a file system is seen through one of its mounts, by the one that shows least else.

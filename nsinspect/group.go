@@ -9,7 +9,7 @@ import (
 // Group finds the containers of s. It fills s.Containers, Process.Container and Namespace.Container, and may be called
 // again with other claims.
 //
-// A claim makes its process, the processes in the same user, PID and mount namespace (where one of these is not the
+// A claim without a process is a container that is not running. Any other makes its process, the processes in the same user, PID and mount namespace (where one of these is not the
 // observer's), and the descendants of all that started below it, a container. A nested claim keeps its own. What no
 // claim explains and is in another user or PID namespace than the observer is grouped by user, PID and mount namespace,
 // so that a group has one view of ids, PIDs and files: the containers of a pod that share a PID namespace are separate.
@@ -28,6 +28,9 @@ func Group(s *Snapshot, claims []Claim) {
 	g.finish()
 }
 
+// stateRunning is the state of a container of which only the kernel tells.
+const stateRunning = "running"
+
 // viewKey is what makes processes see ids, PIDs and files alike.
 type viewKey struct{ user, pid, mnt Inode }
 
@@ -38,7 +41,8 @@ type grouper struct {
 	host      viewKey
 	hostDepth int // PID namespaces that the procfs shows the observer to be in
 
-	groups []group
+	groups  []group
+	stopped []*Claim
 }
 
 // group is a container in the making.
@@ -74,6 +78,10 @@ func (g *grouper) join(i, n int) {
 func (g *grouper) claimed(claims []Claim) {
 	byKey := make(map[viewKey]int)
 	for c := range claims {
+		if claims[c].InitPID == 0 {
+			g.stopped = append(g.stopped, &claims[c])
+			continue
+		}
 		i, ok := g.byPID[claims[c].InitPID]
 		if !ok || g.s.Processes[i].StartTime != claims[c].StartTime || g.s.Processes[i].Container >= 0 {
 			continue
@@ -236,7 +244,8 @@ func (g *grouper) bury(zombies []int) {
 	}
 }
 
-// finish turns the groups into s.Containers, ordered by the PIDs of their init processes.
+// finish turns the groups into s.Containers, ordered by the PIDs of their init processes; those that are not running come
+// last.
 func (g *grouper) finish() {
 	for n := range g.groups {
 		if g.groups[n].init < 0 {
@@ -246,20 +255,26 @@ func (g *grouper) finish() {
 	slices.SortStableFunc(g.groups, func(a, b group) int {
 		return cmp.Compare(g.s.Processes[a.init].PID, g.s.Processes[b.init].PID)
 	})
-	g.s.Containers = make([]Container, len(g.groups))
+	g.s.Containers = make([]Container, len(g.groups), len(g.groups)+len(g.stopped))
 	for n, gr := range g.groups {
 		p := &g.s.Processes[gr.init]
 		c := Container{
 			Name: fmt.Sprintf("%s/%d", p.Comm, p.PID), InitPID: p.PID, Processes: len(gr.members),
 			Namespaces: p.Namespaces, IDMaps: p.IDMaps, MountTable: p.MountTable, Names: p.Names,
+			EngineFacts: EngineFacts{State: stateRunning},
 		}
 		if gr.claim != nil {
-			c.Engine, c.ID, c.Name, c.Image = gr.claim.Engine, gr.claim.ID, gr.claim.Name, gr.claim.Image
+			c.Engine, c.ID, c.Name, c.EngineFacts = gr.claim.Engine, gr.claim.ID, gr.claim.Name, gr.claim.EngineFacts
 		}
 		g.s.Containers[n] = c
 		for _, i := range gr.members {
 			g.s.Processes[i].Container = n
 		}
+	}
+	for _, claim := range g.stopped {
+		g.s.Containers = append(g.s.Containers, Container{
+			Engine: claim.Engine, ID: claim.ID, Name: claim.Name, EngineFacts: claim.EngineFacts, IDMaps: -1, MountTable: -1, Names: -1,
+		})
 	}
 	for i := range g.s.Namespaces {
 		g.s.Namespaces[i].Container = nil

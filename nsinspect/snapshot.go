@@ -93,20 +93,23 @@ type Gap struct {
 }
 
 // Container is a set of processes that an engine started together, or, with Engine "", processes in namespaces that no
-// engine explains.
+// engine explains. One that is not running has no process: its facts are the engine's.
 type Container struct {
 	Engine string `json:"engine"` // docker, podman, nsview, ...; "" when no engine explains it
 	ID     string `json:"id"`
 	Name   string `json:"name"` // for Engine "": COMM/PID of its leader, of which only the PID decides
-	Image  string `json:"image"`
+	EngineFacts
 
-	InitPID    int          `json:"init_pid"`  // host PID of its first process
+	InitPID    int          `json:"init_pid"`  // host PID of its first process, 0 when it is not running
 	Processes  int          `json:"processes"` // how many of the snapshot's processes are in it
 	Namespaces NamespaceSet `json:"namespaces"`
 	IDMaps     int          `json:"id_maps"` // of its init process
 	MountTable int          `json:"mount_table"`
 	Names      int          `json:"names"`
 }
+
+// Running reports whether c has a process.
+func (c *Container) Running() bool { return c.InitPID != 0 }
 
 // ContainerRef names a container.
 type ContainerRef struct {

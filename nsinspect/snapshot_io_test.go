@@ -145,7 +145,7 @@ func askEverything(s *Snapshot) {
 	}
 	s.ProcessList(ProcessQuery{Targets: targets, Ancestors: true})
 	s.NamespaceList(NamespaceQuery{Targets: targets})
-	s.ContainerList(targets)
+	s.ContainerList(targets, true)
 	atlas := NewAtlas(s)
 	for _, f := range s.Files {
 		s.Owners(atlas, f, OwnerQuery{})

@@ -101,6 +101,11 @@ func (r *Root) ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	return r.ReadFileAt(fd, path, limit)
+}
+
+// ReadFileAt is ReadFile for a file that [Root.OpenPath] has opened.
+func (r *Root) ReadFileAt(fd int, path string, limit int64) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: r.name + path, Err: err}

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"procscan":                   {"idmap", "nsinspect"},
 	"procscan/pathwalk":          {"idmap", "nsinspect", "procscan"},
 	"procscan/engine":            {"idmap", "nsinspect", "procscan"},
+	"procscan/engine/enginetest": {"procscan/proctest"},
 	"procscan/proctest":          {},
 	"runner":                     {"idmap"},
 	"cmd/nsview/internal/render": {},

@@ -15,6 +15,7 @@ import (
 )
 
 func (a *app) containersCommand() *cobra.Command {
+	var all bool
 	cmd := &cobra.Command{
 		Use:     "containers [NAME...]",
 		Aliases: []string{"ls"},
@@ -30,17 +31,17 @@ for them; of that name only the PID decides.`,
 			if err := a.format(cmd, containerFormats()...); err != nil {
 				return err
 			}
-			return a.containers(cmd.Context(), args)
+			return a.containers(cmd.Context(), args, all)
 		},
 	}
-	cmd.Flags().BoolP("all", "a", false, "also stopped ones, where an engine's state tells of them")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also stopped ones, where an engine's state tells of them")
 	complete(cmd, "output", containerFormats())
 	return cmd
 }
 
 func containerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
 
-func (a *app) containers(ctx context.Context, args []string) error {
+func (a *app) containers(ctx context.Context, args []string, all bool) error {
 	facts := procscan.Fact(0)
 	if a.output != "table" {
 		facts |= procscan.Mounts
@@ -57,7 +58,7 @@ func (a *app) containers(ctx context.Context, args []string) error {
 			return &statusError{code: exitFailure}
 		}
 	}
-	list := s.ContainerList(targets)
+	list := s.ContainerList(targets, all)
 	switch a.output {
 	case "json":
 		err = render.JSON(a.out, list)

@@ -1,10 +1,17 @@
-// Package engine finds out which container a process is in, from what container engines leave on disk. It asks no
-// daemon and runs no program.
+// Package engine finds out which container a process is in, from what container engines leave on disk, in cgroups and in
+// the process tree. It asks a daemon only where the files are unreadable and the daemon's socket is not, and never waits
+// for one longer than a second.
+//
+// It goes in three steps. An [Engine] says which of its own programs and which files are evidence; the reader fetches
+// those, bounded and with deadlines; [Engine.Identify] is pure and says which containers the evidence tells of. What
+// outranks what is written in docs/engines.md: the first claim about a process is the one that counts, so the list of
+// engines is in that order, and a process inside a container is evidence of nothing.
 package engine
 
 import (
 	"context"
 
+	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 )
 
@@ -15,11 +22,90 @@ type Options struct {
 	RuntimeDir string // the observer's XDG_RUNTIME_DIR, "" without one
 }
 
-// reader is one engine: what it knows of the running containers, and what could not be read of that.
-type reader func(context.Context, *nsinspect.Snapshot, Options) ([]nsinspect.Claim, []nsinspect.Gap)
+// Engine is how one container engine is recognised. Its functions are pure.
+type Engine struct {
+	Name string // what nsview calls it: the ENGINE of ENGINE:NAME
 
-// Claims asks every engine which of the processes of snap are containers of theirs. A claim is about a process that is
-// in snap and was not reused since; nsinspect.Group takes the claims.
+	// Programs are the names (comm, at most 15 bytes) of the engine's own programs. Their command lines and working
+	// directories are read.
+	Programs []string
+
+	// Files says what to read, given what is known so far. It is asked again while it has something new to say.
+	Files func(*Evidence) []Pattern
+
+	// Identify says which containers there are.
+	Identify func(*Evidence) []Found
+}
+
+// engines lists every engine, in the order of their word: who makes a container knows more of it than the runtime it was
+// made with. Each is in a file of its name.
+func engines() []Engine {
+	return []Engine{
+		docker(),
+		nsview(),
+	}
+}
+
+// Evidence is what was read. It is plain data.
+type Evidence struct {
+	Snapshot *nsinspect.Snapshot
+	Programs []Program // of all engines, by PID
+	Files    []File    // that were read, by path
+	Refused  []string  // base directories and files that the observer may not read
+	Users    []User    // who may run an engine of their own
+
+	RuntimeDir string // the observer's XDG_RUNTIME_DIR
+}
+
+// Program is a running process of an engine, outside of any container.
+type Program struct {
+	PID, PPID int
+	Comm      string
+	Args      []string
+	Cwd       string       // a path on the host, "" when unreadable
+	UID       idmap.Kernel // real, on the observer's side
+}
+
+// User is a user with processes or a runtime directory on the host.
+type User struct {
+	UID  uint32
+	Name string
+	Home string // a path on the host
+}
+
+// Pattern asks for files.
+type Pattern struct {
+	// Glob is a path on the host. The part before the first meta character is taken as it is, symbolic links included;
+	// what matches below it is reached without any.
+	Glob string
+
+	// Owner is the uid whose word the files are. A file that is neither its nor root's, or that others may write, is not
+	// read.
+	Owner uint32
+
+	// Get asks a daemon instead: Glob is the path of its unix socket, and Get the path of an HTTP request.
+	Get string
+}
+
+// File is a file that was read, or the answer of a daemon.
+type File struct {
+	Path string // on the host
+	Get  string // of the Pattern
+	By   uint32 // whose word it is: Owner of the Pattern
+	Data []byte
+}
+
+// Found is a claim and who makes it.
+type Found struct {
+	nsinspect.Claim
+
+	// By is the uid whose word it is. Root may speak for every process, others only for those in user namespaces of
+	// theirs.
+	By uint32
+}
+
+// Claims asks every engine for its containers. A claim with a process is about one that is in snap and was not reused
+// since; nsinspect.Group takes the claims.
 func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspect.Claim, []nsinspect.Gap) {
 	if o.Proc == "" {
 		o.Proc = "/proc"
@@ -27,16 +113,85 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	if o.HostRoot == "" {
 		o.HostRoot = "/"
 	}
-	var (
-		claims []nsinspect.Claim
-		gaps   []nsinspect.Gap
-	)
-	// One line an engine; each is in a file of its name.
-	for _, read := range []reader{
-		nsview,
-	} {
-		c, g := read(ctx, snap, o)
-		claims, gaps = append(claims, c...), append(gaps, g...)
-	}
-	return claims, gaps
+	list := engines()
+	r := newReader(ctx, o, snap)
+	e := &Evidence{Snapshot: snap, RuntimeDir: o.RuntimeDir}
+	e.Programs = r.programs(list)
+	e.Users = r.users(e.Programs)
+	r.files(list, e)
+	claims := judge(list, e, func(f *Found) bool {
+		owns, gap := believed(snap, f, o)
+		if gap != nil {
+			r.gaps = append(r.gaps, *gap)
+		}
+		return owns
+	})
+	return claims, r.gaps
 }
+
+// judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
+func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
+	var claims []nsinspect.Claim
+	of := make(map[[2]string]int) // ENGINE and ID to the claim
+	for _, engine := range list {
+		for _, f := range engine.Identify(e) {
+			f.Engine = engine.nameOf(&f)
+			if f.InitPID != 0 && !e.startTime(&f) {
+				f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
+			}
+			if f.InitPID != 0 && !may(&f) {
+				continue
+			}
+			key := [2]string{f.Engine, f.ID}
+			if at, known := of[key]; known {
+				complete(&claims[at], &f.Claim)
+				continue
+			}
+			of[key] = len(claims)
+			claims = append(claims, f.Claim)
+		}
+	}
+	return claims
+}
+
+// nameOf is the engine of a claim: an engine that only recognises what others left says which it was.
+func (e *Engine) nameOf(f *Found) string {
+	if f.Engine != "" {
+		return f.Engine
+	}
+	return e.Name
+}
+
+// complete adds to a claim what weaker evidence about the same container has.
+func complete(claim, other *nsinspect.Claim) {
+	if claim.InitPID == 0 && other.InitPID != 0 {
+		claim.InitPID, claim.StartTime, claim.State = other.InitPID, other.StartTime, other.State
+	}
+	if claim.Name == "" {
+		claim.Name = other.Name
+	}
+	if claim.Pod == nil {
+		claim.Pod = other.Pod
+	}
+	if len(claim.Chain) == 0 {
+		claim.Chain = other.Chain
+	}
+}
+
+// startTime fills in the start time of a claim's process, and reports whether the claim can be about it: a record that
+// tells the start time must have that of the process that is there now; for one that does not, a cgroup or a program of
+// the engine above the process must name the container.
+func (e *Evidence) startTime(f *Found) bool {
+	p := e.Snapshot.Process(f.InitPID)
+	if p == nil || p.StartTime == 0 {
+		return false
+	}
+	if f.StartTime == 0 && (cgroupNames(p.Cgroup, f.ID) || e.programNames(p, f.ID, f.Name)) {
+		f.StartTime = p.StartTime
+	}
+	return f.StartTime == p.StartTime
+}
+
+// clientRuntimeDir is where an ordinary user's engines keep what does not outlive a reboot, unless XDG_RUNTIME_DIR says
+// otherwise.
+func clientRuntimeDir(uid uint32) string { return "/run/user/" + itoa(uid) }

@@ -13,32 +13,33 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
-// believed reports whether the owner of a state may speak for its process: it owns the process's user namespace
-// (NS_GET_OWNER_UID of ioctl_nsfs(2)). In the observer's own user namespace, which may be the initial one, that is root,
-// or the user that the process runs as.
+// believed reports whether who makes a claim may speak for its process. Root may. Others may where they own the
+// process's user namespace (NS_GET_OWNER_UID of ioctl_nsfs(2)), and in the observer's own user namespace, which may be
+// the initial one, for processes that run as them.
 //
-// Where the observer may not read which user namespace it is, root's word is taken, and for others there is a gap.
-func believed(snap *nsinspect.Snapshot, s state, o Options) (bool, *nsinspect.Gap) {
-	p := snap.Process(s.PID)
-	if p.Namespaces.User != 0 && p.Namespaces.User == snap.Observer.UserNS {
-		return s.owner == 0 || s.owner == uint32(p.Cred.UID.Real) && p.Cred.UID.Real.Mapped(), nil
+// Where the observer may not read whose user namespace it is, nobody but root is believed, and a gap says so.
+func believed(snap *nsinspect.Snapshot, f *Found, o Options) (bool, *nsinspect.Gap) {
+	p := snap.Process(f.InitPID)
+	if f.By == 0 {
+		return true, nil
 	}
-	owner, err := userNSOwner(o.Proc, s.PID)
+	if p.Namespaces.User != 0 && p.Namespaces.User == snap.Observer.UserNS {
+		return f.By == uint32(p.Cred.UID.Real) && p.Cred.UID.Real.Mapped(), nil
+	}
+	owner, err := userNSOwner(o.Proc, f.InitPID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH):
 		return false, nil // it ended
-	case err != nil && s.owner == 0:
-		return true, nil
 	case err != nil:
 		return false, &nsinspect.Gap{
-			Subject: "pid " + strconv.Itoa(s.PID), PID: s.PID, Fact: "owner of the user namespace",
+			Subject: "pid " + strconv.Itoa(f.InitPID), PID: f.InitPID, Fact: "owner of the user namespace",
 			Error: reason(err), Hint: hint(err),
 		}
 	}
 	if !snap.Observer.InitialNS && owner == snap.Observer.OverflowUID {
 		return false, nil // an owner that has no mapping here cannot be compared
 	}
-	return owner == s.owner, nil
+	return owner == f.By, nil
 }
 
 // userNSOwner is the uid of who made the user namespace of a process, as the observer sees it.

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect"
+)
+
+// self is the observer's uid as files show it.
+func (e *Evidence) self() uint32 { return uint32(e.Snapshot.Observer.UID) }
+
+// program is the engine program with that PID, nil when it is none.
+func (e *Evidence) program(pid int) *Program {
+	i, ok := slices.BinarySearchFunc(e.Programs, pid, func(p Program, pid int) int { return p.PID - pid })
+	if !ok {
+		return nil
+	}
+	return &e.Programs[i]
+}
+
+// named lists the engine programs with one of these names.
+func (e *Evidence) named(comms ...string) []*Program {
+	var found []*Program
+	for i := range e.Programs {
+		if slices.Contains(comms, e.Programs[i].Comm) {
+			found = append(found, &e.Programs[i])
+		}
+	}
+	return found
+}
+
+// matching lists the files that were read whose path matches a glob pattern.
+func (e *Evidence) matching(glob string) []*File {
+	var found []*File
+	for i := range e.Files {
+		if ok, err := path.Match(glob, e.Files[i].Path); ok && err == nil {
+			found = append(found, &e.Files[i])
+		}
+	}
+	return found
+}
+
+// file is the file with that path, nil when it was not read.
+func (e *Evidence) file(name string) *File {
+	for i := range e.Files {
+		if e.Files[i].Path == name && e.Files[i].Get == "" {
+			return &e.Files[i]
+		}
+	}
+	return nil
+}
+
+// user is what is known of a user, nil when nothing is.
+func (e *Evidence) user(uid uint32) *User {
+	for i := range e.Users {
+		if e.Users[i].UID == uid {
+			return &e.Users[i]
+		}
+	}
+	return nil
+}
+
+// refused reports whether the observer may not read a directory or file, or one that it is in.
+func (e *Evidence) refused(name string) bool {
+	return slices.ContainsFunc(e.Refused, func(r string) bool { return r == name || strings.HasPrefix(name, r+"/") })
+}
+
+// ancestors lists the processes above p, the nearest first. It ends at a parent that the snapshot does not have.
+func (e *Evidence) ancestors(p *nsinspect.Process) []*nsinspect.Process {
+	var list []*nsinspect.Process
+	for up := e.Snapshot.Process(p.PPID); up != nil && len(list) < len(e.Snapshot.Processes); up = e.Snapshot.Process(up.PPID) {
+		list = append(list, up)
+	}
+	return list
+}
+
+// above is the chain of the nearest ancestor of p with that name.
+func (e *Evidence) above(p *nsinspect.Process, comm, role string) []nsinspect.ChainLink {
+	for _, up := range e.ancestors(p) {
+		if up.Comm == comm {
+			return []nsinspect.ChainLink{link(up.PID, up.Comm, role)}
+		}
+	}
+	return nil
+}
+
+func link(pid int, comm, role string) nsinspect.ChainLink {
+	return nsinspect.ChainLink{PID: pid, Comm: comm, Role: role}
+}
+
+// init is the process among those that match that stands for a container: PID 1 inside, else the oldest. Nil without any.
+func (e *Evidence) init(match func(*nsinspect.Process) bool) *nsinspect.Process {
+	var best *nsinspect.Process
+	for i := range e.Snapshot.Processes {
+		p := &e.Snapshot.Processes[i]
+		if p.Kthread || !match(p) {
+			continue
+		}
+		if best == nil || isInit(p) && !isInit(best) || isInit(p) == isInit(best) && p.StartTime < best.StartTime {
+			best = p
+		}
+	}
+	return best
+}
+
+func isInit(p *nsinspect.Process) bool { return len(p.PIDs) > 1 && p.PIDs[len(p.PIDs)-1] == 1 }
+
+// children lists the processes whose parent has that PID.
+func (e *Evidence) children(pid int) []*nsinspect.Process {
+	var list []*nsinspect.Process
+	for i := range e.Snapshot.Processes {
+		if e.Snapshot.Processes[i].PPID == pid {
+			list = append(list, &e.Snapshot.Processes[i])
+		}
+	}
+	return list
+}
+
+// programNames reports whether the nearest engine program above p has the container's id, or its name, as an argument.
+func (e *Evidence) programNames(p *nsinspect.Process, id, name string) bool {
+	for _, up := range e.ancestors(p) {
+		if program := e.program(up.PID); program != nil {
+			return slices.ContainsFunc(program.Args, func(arg string) bool {
+				return id != "" && arg == id || name != "" && arg == name
+			})
+		}
+	}
+	return false
+}
+
+// cgroupNames reports whether a cgroup path has a component that is the id of a container, or has it between marks as
+// engines put it: docker-ID.scope, lxc.payload.NAME.
+func cgroupNames(cgroup, id string) bool {
+	if id == "" {
+		return false
+	}
+	for part := range strings.SplitSeq(cgroup, "/") {
+		part = strings.TrimSuffix(part, ".scope")
+		if part == id || strings.HasSuffix(part, "-"+id) || strings.HasSuffix(part, "."+id) {
+			return true
+		}
+	}
+	return false
+}
+
+// flag is the value of a command-line flag: --name VALUE or --name=VALUE, with one or two dashes. "" without it.
+func (p *Program) flag(names ...string) string {
+	for i, arg := range p.Args {
+		for _, name := range names {
+			rest, ok := strings.CutPrefix(arg, "-"+name)
+			if !ok {
+				rest, ok = strings.CutPrefix(arg, "--"+name)
+			}
+			switch {
+			case !ok:
+			case rest == "" && i+1 < len(p.Args):
+				return p.Args[i+1]
+			case strings.HasPrefix(rest, "="):
+				return rest[1:]
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,351 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
+)
+
+// Bounds on what is read. All containers of podman are in one file.
+const (
+	maxFile    = 16 << 20
+	maxMatches = 10000
+	maxRounds  = 6 // of asking engines what to read next
+
+	readDeadline  = time.Second     // of one pattern
+	totalDeadline = 5 * time.Second // of all
+)
+
+// reader fetches evidence. What it cannot fetch is a gap.
+type reader struct {
+	ctx  context.Context
+	o    Options
+	snap *nsinspect.Snapshot
+	gaps []nsinspect.Gap
+
+	late map[uint32]bool // owners whose files did not answer: none of theirs are waited for again
+}
+
+func newReader(ctx context.Context, o Options, snap *nsinspect.Snapshot) *reader {
+	return &reader{ctx: ctx, o: o, snap: snap, late: make(map[uint32]bool)}
+}
+
+// files asks the engines what to read and reads it, until none has anything new to ask.
+func (r *reader) files(list []Engine, e *Evidence) {
+	ctx, cancel := context.WithTimeout(r.ctx, totalDeadline)
+	defer cancel()
+	type request struct {
+		engine string
+		Pattern
+	}
+	done := make(map[Pattern]bool)
+	var refused []request
+	answered := make(map[string]bool) // engines whose daemon answered
+	for range maxRounds {
+		var next []request
+		for _, engine := range list {
+			if engine.Files == nil {
+				continue
+			}
+			for _, p := range engine.Files(e) {
+				if !done[p] && strings.HasPrefix(p.Glob, "/") {
+					done[p] = true
+					next = append(next, request{engine.Name, p})
+				}
+			}
+		}
+		if len(next) == 0 {
+			break
+		}
+		// Root's first: whatever a user has in store cannot keep these away.
+		slices.SortStableFunc(next, func(a, b request) int { return min(int(a.Owner), 1) - min(int(b.Owner), 1) })
+		for _, q := range next {
+			files, err := r.read(ctx, q.Pattern)
+			e.Files = append(e.Files, files...)
+			switch {
+			case q.Get != "":
+				answered[q.engine] = answered[q.engine] || err == nil
+			case errors.Is(err, fs.ErrPermission):
+				e.Refused = append(e.Refused, refusedPath(err, q.Glob))
+				refused = append(refused, q)
+			case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR):
+				r.gap(base(q.Glob), q.engine+" state", err)
+			}
+		}
+		slices.SortStableFunc(e.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	}
+	running := r.running(list, e)
+	for _, q := range refused {
+		if running[q.engine] && !answered[q.engine] {
+			r.gap(base(q.Glob), q.engine+" state", unix.EACCES)
+		}
+	}
+}
+
+// running says of which engines a program runs.
+func (r *reader) running(list []Engine, e *Evidence) map[string]bool {
+	running := make(map[string]bool)
+	for _, engine := range list {
+		running[engine.Name] = len(e.named(engine.Programs...)) > 0
+	}
+	return running
+}
+
+// gap says once what could not be read.
+func (r *reader) gap(subject, fact string, err error) {
+	g := nsinspect.Gap{Subject: subject, Fact: fact, Error: reason(err), Hint: hint(err)}
+	if !slices.Contains(r.gaps, g) {
+		r.gaps = append(r.gaps, g)
+	}
+}
+
+// refusedPath is the path that was refused, as a path on the host, else the base of the pattern.
+func refusedPath(err error, glob string) string {
+	var p *refusal
+	if errors.As(err, &p) {
+		return p.path
+	}
+	return base(glob)
+}
+
+// refusal is EACCES with the path on the host that was refused.
+type refusal struct{ path string }
+
+func (r *refusal) Error() string { return r.path + ": permission denied" }
+func (r *refusal) Unwrap() error { return unix.EACCES }
+
+// read fetches what a pattern asks for.
+func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
+	if r.late[p.Owner] && p.Owner != 0 {
+		return nil, nil // the gap says it
+	}
+	files, err := procscan.InTime(ctx, readDeadline, func() ([]File, error) {
+		if p.Get != "" {
+			return getFile(ctx, r.o.HostRoot, p)
+		}
+		return readPattern(r.o.HostRoot, p)
+	})
+	if errors.Is(err, procscan.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
+		r.late[p.Owner] = true
+	}
+	return files, err
+}
+
+// base is the part of a glob pattern before the first component with a meta character.
+func base(glob string) string {
+	at := strings.IndexAny(glob, `*?[\`)
+	if at < 0 {
+		return glob
+	}
+	return path.Clean(glob[:strings.LastIndexByte(glob[:at], '/')+1])
+}
+
+// readPattern reads the files that match. Those that are somebody else's are passed over: they are nobody's word.
+func readPattern(hostRoot string, p Pattern) ([]File, error) {
+	root, err := procscan.OpenRoot(hostRoot)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	dir := base(p.Glob)
+	if dir == p.Glob {
+		data, err := readOwned(root, dir, 0, p.Owner)
+		if err != nil || data == nil {
+			return nil, err
+		}
+		return []File{{Path: dir, By: p.Owner, Data: data}}, nil
+	}
+	paths, err := expand(root, dir, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
+	var files []File
+	for _, name := range paths {
+		data, readErr := readOwned(root, name, unix.RESOLVE_NO_SYMLINKS, p.Owner)
+		if errors.Is(readErr, unix.ELOOP) && !strings.HasPrefix(dir, "/var/run/") {
+			continue
+		}
+		if readErr != nil && errors.Is(readErr, fs.ErrPermission) && err == nil {
+			err = readErr
+		}
+		if readErr == nil && data != nil {
+			files = append(files, File{Path: name, By: p.Owner, Data: data})
+		}
+	}
+	return files, err
+}
+
+// expand lists the paths below dir that match the components of a glob pattern.
+func expand(root *procscan.Root, dir string, components []string) ([]string, error) {
+	dirs := []string{dir}
+	for i, component := range components {
+		last := i == len(components)-1
+		if !strings.ContainsAny(component, `*?[\`) {
+			for n := range dirs {
+				dirs[n] = path.Join(dirs[n], component)
+			}
+			continue
+		}
+		var below []string
+		for _, d := range dirs {
+			names, err := listDir(root, d)
+			if err != nil && i == 0 {
+				return nil, err
+			}
+			for _, name := range names {
+				if ok, err := path.Match(component, name); ok && err == nil && len(below) < maxMatches {
+					below = append(below, path.Join(d, name))
+				}
+			}
+		}
+		if dirs = below; last {
+			break
+		}
+	}
+	slices.Sort(dirs)
+	return dirs, nil
+}
+
+func listDir(root *procscan.Root, dir string) ([]string, error) {
+	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, refusedAt(err, dir)
+	}
+	defer unix.Close(fd)
+	in, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, refusedAt(err, dir)
+	}
+	f := os.NewFile(uintptr(in), dir)
+	defer f.Close()
+	names, err := f.Readdirnames(maxMatches)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	return names, err
+}
+
+func refusedAt(err error, name string) error {
+	if errors.Is(err, unix.EACCES) {
+		return &refusal{name}
+	}
+	return err
+}
+
+// readOwned reads a regular file that is owner's or root's and that others may not write. It is nil, and no error, for
+// any other.
+func readOwned(root *procscan.Root, name string, resolve uint64, owner uint32) ([]byte, error) {
+	fd, err := root.OpenPath(name, 0, resolve)
+	if err != nil {
+		return nil, refusedAt(err, name)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 && st.Uid != owner || st.Mode&0o002 != 0 || st.Size > maxFile {
+		return nil, nil
+	}
+	data, err := root.ReadFileAt(fd, name, maxFile)
+	if err != nil {
+		return nil, refusedAt(err, name)
+	}
+	return data, nil
+}
+
+// programs reads the command lines of the engines' own programs: processes with their names that are in no container.
+func (r *reader) programs(list []Engine) []Program {
+	names := make(map[string]bool)
+	for _, engine := range list {
+		for _, name := range engine.Programs {
+			names[name] = true
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, totalDeadline)
+	defer cancel()
+	var (
+		programs []Program
+		hostRoot unix.Stat_t
+	)
+	if err := unix.Stat(r.o.HostRoot, &hostRoot); err != nil {
+		r.gap(r.o.HostRoot, "the host's root directory", err)
+		return nil
+	}
+	for i := range r.snap.Processes {
+		p := &r.snap.Processes[i]
+		if !names[p.Comm] || p.State == "Z" || !r.sameDepth(p) {
+			continue
+		}
+		program, err := procscan.InTime(ctx, readDeadline, func() (*Program, error) { return readProgram(r.o.Proc, p, hostRoot) })
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH):
+		case err != nil:
+			r.gap("pid "+strconv.Itoa(p.PID), "command line", err)
+		case program != nil:
+			programs = append(programs, *program)
+		}
+	}
+	return programs
+}
+
+// sameDepth reports whether a process is in the PID namespace that the procfs shows, and in none below.
+func (r *reader) sameDepth(p *nsinspect.Process) bool {
+	o := &r.snap.Observer
+	if p.Namespaces.PID != 0 && o.ProcPIDNS != 0 {
+		return p.Namespaces.PID == o.ProcPIDNS
+	}
+	return len(p.PIDs) <= 1
+}
+
+// readProgram is nil for a process with another root directory than the host's: it is in a container, whatever it calls
+// itself. Where the observer may not see the root directory, it may not read the state files either, and only what the
+// program's own user may say is believed of it.
+func readProgram(proc string, p *nsinspect.Process, hostRoot unix.Stat_t) (*Program, error) {
+	dir := filepath.Join(proc, strconv.Itoa(p.PID))
+	var root unix.Stat_t
+	switch err := unix.Stat(dir+"/root", &root); {
+	case errors.Is(err, unix.EACCES):
+	case err != nil:
+		return nil, &fs.PathError{Op: "stat", Path: dir + "/root", Err: err}
+	case root.Dev != hostRoot.Dev || root.Ino != hostRoot.Ino:
+		return nil, nil
+	}
+	b, err := readArgs(dir + "/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	program := &Program{PID: p.PID, PPID: p.PPID, Comm: p.Comm, UID: p.Cred.UID.Real, Args: b}
+	if cwd, err := os.Readlink(dir + "/cwd"); err == nil {
+		program.Cwd = cwd
+	}
+	return program, nil
+}
+
+// readArgs is a command line, of which an engine's has at most some kB.
+func readArgs(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, 64<<10)
+	n := 0
+	for n < len(b) {
+		m, err := f.Read(b[n:])
+		if n += m; err != nil || m == 0 {
+			break
+		}
+	}
+	return strings.Split(strings.TrimSuffix(string(b[:n]), "\x00"), "\x00"), nil
+}

@@ -14,129 +14,10 @@ import (
 // a data root where one is by default; the start time of the process is in the state of runc below the exec root. With
 // userns-remap DATA is DATA/UID.GID. Environments, which config.v2.json holds too, are not decoded.
 func docker() Engine {
-	return Engine{Name: "docker", Programs: []string{"dockerd", "containerd", "containerd-shim"}, Files: dockerFiles, Identify: dockerIdentify}
-}
-
-// dockerRoot is where one daemon keeps its things.
-type dockerRoot struct {
-	data, exec string
-	socket     string
-	owner      uint32
-	daemon     int // its PID, 0 when it does not run
-}
-
-// The defaults of dockerd(8).
-const (
-	dockerData   = "/var/lib/docker"
-	dockerExec   = "/var/run/docker"
-	dockerSocket = "/var/run/docker.sock"
-	dockerConfig = "/etc/docker/daemon.json"
-)
-
-// dockerRoots lists the daemons: those that run, the host's, and those of users.
-func dockerRoots(e *Evidence) []dockerRoot {
-	var roots []dockerRoot
-	add := func(r dockerRoot) {
-		if !slices.ContainsFunc(roots, func(have dockerRoot) bool { return have.data == r.data }) {
-			roots = append(roots, r)
-		}
+	return Engine{
+		Name: "docker", Programs: []string{"dockerd", "containerd", "containerd-shim"}, Holds: []string{"containerd-shim"},
+		Files: dockerFiles, Identify: dockerIdentify,
 	}
-	for _, p := range e.named("dockerd") {
-		if !p.UID.Mapped() {
-			continue
-		}
-		r := dockerDefaults(e, uint32(p.UID), p.flag("config-file"))
-		r.daemon = p.PID
-		if v := p.flag("data-root", "graph", "g"); path.IsAbs(v) {
-			r.data = path.Clean(v)
-		}
-		if v := p.flag("exec-root"); path.IsAbs(v) {
-			r.exec = path.Clean(v)
-		}
-		if v, ok := strings.CutPrefix(p.flag("host", "H"), "unix://"); ok {
-			r.socket = v
-		}
-		add(r)
-	}
-	add(dockerDefaults(e, 0, ""))
-	for i := range e.Users {
-		add(dockerDefaults(e, e.Users[i].UID, ""))
-	}
-	return roots
-}
-
-// dockerDefaults are the places of a user's daemon that has no flags, by its daemon.json and else by default.
-func dockerDefaults(e *Evidence, uid uint32, config string) dockerRoot {
-	r := dockerRoot{data: dockerData, exec: dockerExec, socket: dockerSocket, owner: uid}
-	if config == "" {
-		config = dockerConfigOf(e, uid)
-	}
-	if uid != 0 {
-		r = dockerRoot{exec: clientRuntimeDir(uid) + "/docker", socket: clientRuntimeDir(uid) + "/docker.sock", owner: uid}
-		if u := e.user(uid); u != nil && u.Home != "" {
-			r.data = path.Join(u.Home, ".local/share/docker")
-		}
-	}
-	f := e.file(config)
-	if f == nil {
-		return r
-	}
-	var c struct {
-		Data string `json:"data-root"`
-		Exec string `json:"exec-root"`
-	}
-	if json.Unmarshal(f.Data, &c) == nil {
-		if path.IsAbs(c.Data) {
-			r.data = path.Clean(c.Data)
-		}
-		if path.IsAbs(c.Exec) {
-			r.exec = path.Clean(c.Exec)
-		}
-	}
-	return r
-}
-
-func dockerConfigOf(e *Evidence, uid uint32) string {
-	if uid == 0 {
-		return dockerConfig
-	}
-	if u := e.user(uid); u != nil && u.Home != "" {
-		return path.Join(u.Home, ".config/docker/daemon.json")
-	}
-	return ""
-}
-
-func dockerFiles(e *Evidence) []Pattern {
-	var patterns []Pattern
-	for _, p := range e.named("dockerd") {
-		if config := p.flag("config-file"); path.IsAbs(config) && p.UID.Mapped() {
-			patterns = append(patterns, Pattern{Glob: config, Owner: uint32(p.UID)})
-		}
-	}
-	patterns = append(patterns, Pattern{Glob: dockerConfig})
-	for i := range e.Users {
-		if config := dockerConfigOf(e, e.Users[i].UID); config != "" {
-			patterns = append(patterns, Pattern{Glob: config, Owner: e.Users[i].UID})
-		}
-	}
-	for _, r := range dockerRoots(e) {
-		if r.data == "" {
-			continue
-		}
-		for _, glob := range []string{
-			r.data + "/containers/*/config.v2.json",
-			r.data + "/[0-9]*.[0-9]*/containers/*/config.v2.json",
-			r.data + "/volumes/*/opts.json",
-			r.data + "/[0-9]*.[0-9]*/volumes/*/opts.json",
-			r.exec + "/runtime-*/moby/*/state.json",
-		} {
-			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner})
-		}
-		if e.refused(r.data) {
-			patterns = append(patterns, dockerRequests(e, r)...)
-		}
-	}
-	return patterns
 }
 
 // dockerRecord is config.v2.json, as far as it is read (moby: container/container.go).
@@ -163,13 +44,10 @@ type dockerRecord struct {
 func dockerIdentify(e *Evidence) []Found {
 	var found []Found
 	for _, r := range dockerRoots(e) {
-		if r.data == "" {
-			continue
-		}
 		for _, remapped := range []string{"", "/[0-9]*.[0-9]*"} {
-			for _, f := range e.matching(r.data + remapped + "/containers/*/config.v2.json") {
+			for _, f := range e.matching(quoteGlob(r.data) + remapped + "/containers/*/config.v2.json") {
 				var c dockerRecord
-				if json.Unmarshal(f.Data, &c) == nil && c.ID != "" && c.ID == path.Base(path.Dir(f.Path)) {
+				if f.By == r.owner && json.Unmarshal(f.Data, &c) == nil && hexID(c.ID) && c.ID == path.Base(path.Dir(f.Path)) {
 					found = append(found, c.found(e, r, f))
 				}
 			}
@@ -184,10 +62,11 @@ func (c *dockerRecord) found(e *Evidence, r dockerRoot, f *File) Found {
 	claim.EngineFacts = nsinspect.EngineFacts{
 		State: c.state(), Image: c.Config.Image, User: c.Config.User, Labels: c.Config.Labels, Evidence: "state",
 	}
-	if c.State.Running {
+	switch {
+	case c.State.Running && c.State.Pid > 0:
 		claim.InitPID = c.State.Pid
-	} else if claim.State != "created" {
-		claim.ExitCode = &c.State.ExitCode
+	case claim.State != "created":
+		claim.ExitCode = &c.State.ExitCode // also of one that is about to be started again
 	}
 	data := path.Dir(path.Dir(path.Dir(f.Path)))
 	for _, destination := range sortedKeys(c.MountPoints) {
@@ -197,11 +76,11 @@ func (c *dockerRecord) found(e *Evidence, r dockerRoot, f *File) Found {
 			mount.Options = []string{m.Propagation}
 		}
 		if m.Type == "volume" {
-			mount.Source = dockerDevice(e, data, m.Name, m.Source)
+			mount.Source = dockerDevice(e.fileBy(data+"/volumes/"+m.Name+"/opts.json", f.By), m.Source)
 		}
 		claim.Mounts = append(claim.Mounts, mount)
 	}
-	for _, s := range e.matching(r.exec + "/runtime-*/moby/" + c.ID + "/state.json") {
+	for _, s := range e.matching(quoteGlob(r.exec) + "/runtime-*/moby/" + c.ID + "/state.json") {
 		if s.By == f.By {
 			ociState(&claim, s.Data)
 			claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(s.Path)))), "runtime-")
@@ -230,8 +109,7 @@ func (c *dockerRecord) state() string {
 
 // dockerDevice is where the files of a volume are: the device that its options name (driver_opts: o: bind), else its
 // directory.
-func dockerDevice(e *Evidence, data, volume, source string) string {
-	f := e.file(data + "/volumes/" + volume + "/opts.json")
+func dockerDevice(f *File, source string) string {
 	if f == nil {
 		return source
 	}
@@ -242,43 +120,73 @@ func dockerDevice(e *Evidence, data, volume, source string) string {
 	return path.Clean(opts.MountDevice)
 }
 
-// dockerChain are the daemon whose container it is, its containerd, and the shim.
+// dockerChain are the daemon whose container it is, its containerd, and the shim. What ended since is left out.
 func dockerChain(e *Evidence, r dockerRoot, c *nsinspect.Claim) []nsinspect.ChainLink {
-	var chain []nsinspect.ChainLink
-	containerd := 0
-	for _, p := range e.named("containerd") {
-		if p.PPID == r.daemon || containerd == 0 && e.program(p.PPID) == nil {
-			containerd = p.PID
+	shim := dockerShim(e, c)
+	containerd, daemon := dockerContainerd(e, r, shim), e.program(r.daemon)
+	if up := containerd; daemon == nil && up != nil {
+		if p := e.program(up.PPID); p != nil && p.Comm == "dockerd" {
+			daemon = p
 		}
 	}
-	if p := e.program(r.daemon); p != nil {
-		for _, up := range e.ancestors(&nsinspect.Process{PPID: p.PPID}) {
+	var chain []nsinspect.ChainLink
+	if daemon != nil {
+		for _, up := range e.ancestors(e.Snapshot.Process(daemon.PID)) {
 			if up.Comm == "rootlesskit" {
 				chain = append([]nsinspect.ChainLink{link(up.PID, up.Comm, "rootless")}, chain...)
 			}
 		}
-		chain = append(chain, link(p.PID, p.Comm, "daemon"))
+		chain = append(chain, link(daemon.PID, daemon.Comm, "daemon"))
 	}
-	if p := e.program(containerd); p != nil {
-		chain = append(chain, link(p.PID, p.Comm, "containerd"))
+	if containerd != nil {
+		chain = append(chain, link(containerd.PID, containerd.Comm, "containerd"))
 	}
-	if init := e.Snapshot.Process(c.InitPID); init != nil {
-		if shim := e.program(init.PPID); shim != nil && shim.Comm == "containerd-shim" {
-			chain = append(chain, link(shim.PID, shim.Comm, "shim"))
-		}
+	if shim != nil {
+		chain = append(chain, link(shim.PID, shim.Comm, "shim"))
 	}
 	return chain
 }
 
-// dockerShims is what the process tree tells where nothing else does: the namespace of docker's containers in containerd
-// is moby.
+// dockerShim is the shim of a container, nil when it has none. Its first process may have become another shim's child.
+func dockerShim(e *Evidence, c *nsinspect.Claim) *Program {
+	for _, shim := range e.named("containerd-shim") {
+		if shim.flag("namespace") == dockerNamespace && shim.flag("id") == c.ID {
+			return shim
+		}
+	}
+	return nil
+}
+
+// dockerContainerd is the containerd of a daemon: the one that the shim calls, or without a shim that the daemon started.
+func dockerContainerd(e *Evidence, r dockerRoot, shim *Program) *Program {
+	for _, p := range e.named("containerd") {
+		switch exec := dockerExecOf(p); {
+		case shim != nil && exec == dockerExecOf(shim) && p.UID == shim.UID && (exec != "" || shim.flag("address") == containerdAddress(p)):
+			return p
+		case shim == nil && r.daemon != 0 && p.PPID == r.daemon:
+			return p
+		}
+	}
+	return nil
+}
+
+// containerdAddress is where a containerd listens that dockerd did not start, as far as its command line says so.
+func containerdAddress(p *Program) string {
+	if v := p.flag("address", "a"); v != "" {
+		return v
+	}
+	return systemContainerd
+}
+
+// dockerShims is what the process tree tells where nothing else does.
 func dockerShims(e *Evidence) []Found {
 	var found []Found
 	for _, shim := range e.named("containerd-shim") {
-		if shim.flag("namespace") != "moby" {
+		if shim.flag("namespace") != dockerNamespace {
 			continue
 		}
 		if f := e.shimmed(shim, shim.flag("id")); f != nil {
+			f.Chain = dockerChain(e, dockerRoot{}, &f.Claim)
 			found = append(found, *f)
 		}
 	}

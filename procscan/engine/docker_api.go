@@ -12,14 +12,16 @@ import (
 // dockerRequests are what to ask a daemon whose files the observer may not read, as a user in group docker: its
 // containers, and then each that runs for its process. Asking changes nothing.
 func dockerRequests(e *Evidence, r dockerRoot) []Pattern {
-	patterns := []Pattern{{Glob: r.socket, Owner: r.owner, Get: "/containers/json?all=1"}}
+	patterns := []Pattern{{Glob: r.socket, Owner: r.owner, Of: r.data, Get: dockerList}}
 	for _, c := range dockerListed(e, r) {
 		if c.State == "running" || c.State == "paused" {
-			patterns = append(patterns, Pattern{Glob: r.socket, Owner: r.owner, Get: "/containers/" + c.ID + "/json"})
+			patterns = append(patterns, Pattern{Glob: r.socket, Owner: r.owner, Of: r.data, Get: "/containers/" + c.ID + "/json"})
 		}
 	}
 	return patterns
 }
+
+const dockerList = "/containers/json?all=1"
 
 // dockerSummary is a container in the answer to /containers/json (Docker Engine API, ContainerList).
 type dockerSummary struct {
@@ -37,7 +39,7 @@ type dockerSummary struct {
 func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
 	for i := range e.Files {
 		f := &e.Files[i]
-		if f.Path != r.socket || f.Get != "/containers/json?all=1" {
+		if f.Path != r.socket || f.By != r.owner || f.Get != dockerList {
 			continue
 		}
 		var list []dockerSummary
@@ -79,7 +81,7 @@ func dockerAnswers(e *Evidence, r dockerRoot) []Found {
 func dockerInspected(e *Evidence, r dockerRoot, c *nsinspect.Claim) {
 	for i := range e.Files {
 		f := &e.Files[i]
-		if f.Path != r.socket || f.Get != path.Join("/containers", c.ID, "json") {
+		if f.Path != r.socket || f.By != r.owner || f.Get != path.Join("/containers", c.ID, "json") {
 			continue
 		}
 		var answer struct {

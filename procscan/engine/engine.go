@@ -30,6 +30,9 @@ type Engine struct {
 	// directories are read.
 	Programs []string
 
+	// Holds are those of Programs below which there is nothing but containers: what is there is no evidence.
+	Holds []string
+
 	// Files says what to read, given what is known so far. It is asked again while it has something new to say.
 	Files func(*Evidence) []Pattern
 
@@ -85,6 +88,9 @@ type Pattern struct {
 
 	// Get asks a daemon instead: Glob is the path of its unix socket, and Get the path of an HTTP request.
 	Get string
+
+	// Of says whose state it is, where an engine has several: what the files of one refuse, its daemon may answer.
+	Of string
 }
 
 // File is a file that was read, or the answer of a daemon.
@@ -130,9 +136,15 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 }
 
 // judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
+// Claims about one container complete each other when it is one user's word; of several users' root's counts, and else
+// each his own.
 func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
-	var claims []nsinspect.Claim
-	of := make(map[[2]string]int) // ENGINE and ID to the claim
+	type key struct {
+		engine, id string
+		by         uint32
+	}
+	var found []*Found
+	of := make(map[key]*Found)
 	for _, engine := range list {
 		for _, f := range engine.Identify(e) {
 			f.Engine = engine.nameOf(&f)
@@ -142,12 +154,18 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 			if f.InitPID != 0 && !may(&f) {
 				continue
 			}
-			key := [2]string{f.Engine, f.ID}
-			if at, known := of[key]; known {
-				complete(&claims[at], &f.Claim)
+			k := key{f.Engine, f.ID, f.By}
+			if known := of[k]; known != nil {
+				complete(&known.Claim, &f.Claim)
 				continue
 			}
-			of[key] = len(claims)
+			of[k] = &f
+			found = append(found, &f)
+		}
+	}
+	var claims []nsinspect.Claim
+	for _, f := range found {
+		if f.By == 0 || of[key{f.Engine, f.ID, 0}] == nil {
 			claims = append(claims, f.Claim)
 		}
 	}

@@ -52,6 +52,16 @@ func (e *Evidence) file(name string) *File {
 	return nil
 }
 
+// fileBy is the file with that path as the word of one user, nil when it is not.
+func (e *Evidence) fileBy(name string, uid uint32) *File {
+	for i := range e.Files {
+		if e.Files[i].Path == name && e.Files[i].By == uid && e.Files[i].Get == "" {
+			return &e.Files[i]
+		}
+	}
+	return nil
+}
+
 // user is what is known of a user, nil when nothing is.
 func (e *Evidence) user(uid uint32) *User {
 	for i := range e.Users {
@@ -163,4 +173,9 @@ func (p *Program) flag(names ...string) string {
 		}
 	}
 	return ""
+}
+
+// quoteGlob is a path as a glob pattern that matches only it.
+func quoteGlob(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -36,34 +37,33 @@ type reader struct {
 	snap *nsinspect.Snapshot
 	gaps []nsinspect.Gap
 
-	late map[uint32]bool // owners whose files did not answer: none of theirs are waited for again
+	late map[string]bool // sockets, and users by whose files, that did not answer: none is waited for again
 }
 
+// errLate stands for what is not waited for: a gap tells of the first that did not answer.
+var errLate = errors.New("late")
+
 func newReader(ctx context.Context, o Options, snap *nsinspect.Snapshot) *reader {
-	return &reader{ctx: ctx, o: o, snap: snap, late: make(map[uint32]bool)}
+	return &reader{ctx: ctx, o: o, snap: snap, late: make(map[string]bool)}
 }
 
 // files asks the engines what to read and reads it, until none has anything new to ask.
 func (r *reader) files(list []Engine, e *Evidence) {
 	ctx, cancel := context.WithTimeout(r.ctx, totalDeadline)
 	defer cancel()
-	type request struct {
-		engine string
-		Pattern
-	}
 	done := make(map[Pattern]bool)
 	var refused []request
-	answered := make(map[string]bool) // engines whose daemon answered
+	answered := make(map[request]bool) // request without a path: whose daemon answered
 	for range maxRounds {
 		var next []request
-		for _, engine := range list {
-			if engine.Files == nil {
+		for i := range list {
+			if list[i].Files == nil {
 				continue
 			}
-			for _, p := range engine.Files(e) {
+			for _, p := range list[i].Files(e) {
 				if !done[p] && strings.HasPrefix(p.Glob, "/") {
 					done[p] = true
-					next = append(next, request{engine.Name, p})
+					next = append(next, request{&list[i], p})
 				}
 			}
 		}
@@ -76,32 +76,43 @@ func (r *reader) files(list []Engine, e *Evidence) {
 			files, err := r.read(ctx, q.Pattern)
 			e.Files = append(e.Files, files...)
 			switch {
+			case err == nil && q.Get != "":
+				answered[q.state()] = true
+			case err == nil || errors.Is(err, errLate) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+			case q.Get != "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ECONNREFUSED)):
 			case q.Get != "":
-				answered[q.engine] = answered[q.engine] || err == nil
+				r.gap(q.Glob, q.engine.Name+" answer", err)
 			case errors.Is(err, fs.ErrPermission):
 				e.Refused = append(e.Refused, refusedPath(err, q.Glob))
 				refused = append(refused, q)
-			case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR):
-				r.gap(base(q.Glob), q.engine+" state", err)
+			default:
+				r.gap(base(q.Glob), q.engine.Name+" state", err)
 			}
 		}
 		slices.SortStableFunc(e.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	}
-	running := r.running(list, e)
 	for _, q := range refused {
-		if running[q.engine] && !answered[q.engine] {
-			r.gap(base(q.Glob), q.engine+" state", unix.EACCES)
+		if e.runs(q.engine, q.Owner) && !answered[q.state()] {
+			r.gap(cmp.Or(q.Of, base(q.Glob)), q.engine.Name+" state", unix.EACCES)
 		}
 	}
 }
 
-// running says of which engines a program runs.
-func (r *reader) running(list []Engine, e *Evidence) map[string]bool {
-	running := make(map[string]bool)
-	for _, engine := range list {
-		running[engine.Name] = len(e.named(engine.Programs...)) > 0
-	}
-	return running
+// request is what one engine asks for.
+type request struct {
+	engine *Engine
+	Pattern
+}
+
+// state is a request without what is asked for: whose state it is.
+func (q request) state() request {
+	return request{q.engine, Pattern{Of: q.Of, Owner: q.Owner}}
+}
+
+// runs reports whether a user runs one of an engine's programs: without, there is no telling whether there is anything
+// behind what was refused.
+func (e *Evidence) runs(engine *Engine, uid uint32) bool {
+	return slices.ContainsFunc(e.named(engine.Programs...), func(p *Program) bool { return uint32(p.UID) == uid })
 }
 
 // gap says once what could not be read.
@@ -129,9 +140,15 @@ func (r *refusal) Unwrap() error { return unix.EACCES }
 
 // read fetches what a pattern asks for.
 func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
-	if r.late[p.Owner] && p.Owner != 0 {
-		return nil, nil // the gap says it
+	late := itoa(p.Owner)
+	if p.Get != "" {
+		late = p.Glob
 	}
+	if r.late[late] && (p.Get != "" || p.Owner != 0) {
+		return nil, errLate
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // nothing goes on asking
 	files, err := procscan.InTime(ctx, readDeadline, func() ([]File, error) {
 		if p.Get != "" {
 			return getFile(ctx, r.o.HostRoot, p)
@@ -139,7 +156,7 @@ func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
 		return readPattern(r.o.HostRoot, p)
 	})
 	if errors.Is(err, procscan.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
-		r.late[p.Owner] = true
+		r.late[late] = true
 	}
 	return files, err
 }
@@ -265,6 +282,8 @@ func readOwned(root *procscan.Root, name string, resolve uint64, owner uint32) (
 }
 
 // programs reads the command lines of the engines' own programs: processes with their names that are in no container.
+// One that shares the host's PID namespace and was given the host's root directory, to monitor it, is told by the shim
+// above it.
 func (r *reader) programs(list []Engine) []Program {
 	names := make(map[string]bool)
 	for _, engine := range list {
@@ -296,7 +315,22 @@ func (r *reader) programs(list []Engine) []Program {
 			programs = append(programs, *program)
 		}
 	}
-	return programs
+	return slices.DeleteFunc(slices.Clone(programs), func(p Program) bool { return r.held(list, programs, &p) })
+}
+
+// held reports whether an engine's program stands above p and says that it is in a container.
+func (r *reader) held(list []Engine, programs []Program, p *Program) bool {
+	e := Evidence{Snapshot: r.snap, Programs: programs}
+	for _, up := range e.ancestors(r.snap.Process(p.PID)) {
+		holder := e.program(up.PID)
+		if holder == nil || holder.UID != 0 && holder.UID != p.UID {
+			continue
+		}
+		if slices.ContainsFunc(list, func(engine Engine) bool { return slices.Contains(engine.Holds, holder.Comm) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameDepth reports whether a process is in the PID namespace that the procfs shows, and in none below.

@@ -1,23 +1,19 @@
 package engine
 
 import (
-	"os"
+	"strings"
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect"
-	"github.com/nsview/nsview/procscan"
 )
 
 // look takes a snapshot of this host with its containers.
 func look(t *testing.T) *nsinspect.Snapshot {
 	t.Helper()
-	s, err := procscan.Scan(t.Context(), procscan.Options{Facts: procscan.Graph | procscan.Mounts})
+	s, err := snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, gaps := Claims(t.Context(), s, Options{RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
-	s.Gaps = append(s.Gaps, gaps...)
-	nsinspect.Group(s, claims)
 	return s
 }
 
@@ -38,4 +34,14 @@ func roles(c *nsinspect.Container) []string {
 		list = append(list, l.Role+" "+l.Comm)
 	}
 	return list
+}
+
+// gapAbout is the gap whose subject is below a directory, nil without one.
+func gapAbout(s *nsinspect.Snapshot, dir string) *nsinspect.Gap {
+	for i := range s.Gaps {
+		if g := &s.Gaps[i]; g.Subject == dir || strings.HasPrefix(g.Subject, dir+"/") {
+			return g
+		}
+	}
+	return nil
 }

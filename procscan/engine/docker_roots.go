@@ -178,12 +178,19 @@ func dockerFiles(e *Evidence) []Pattern {
 			patterns = append(patterns, Pattern{Glob: config, Owner: e.Users[i].UID})
 		}
 	}
+	roots := dockerRoots(e)
 	for _, p := range e.named("containerd", "containerd-shim") {
 		if exec := dockerExecOf(p); exec != "" && p.UID.Mapped() {
-			patterns = append(patterns, Pattern{Glob: exec + "/containerd/containerd.toml", Owner: uint32(p.UID)})
+			toml := Pattern{Glob: exec + "/containerd/containerd.toml", Owner: uint32(p.UID)}
+			for _, r := range roots {
+				if r.exec == exec && r.owner == toml.Owner {
+					toml.Of = r.data
+				}
+			}
+			patterns = append(patterns, toml)
 		}
 	}
-	for _, r := range dockerRoots(e) {
+	for _, r := range roots {
 		data, exec := quoteGlob(r.data), quoteGlob(r.exec)
 		for _, glob := range []string{
 			data + "/containers/*/config.v2.json",

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -108,11 +109,17 @@ func (d *Docker) Hang() (resume func()) {
 // end of the test starts another dockerd to remove them.
 func (d *Docker) Crash() {
 	d.t.Helper()
-	var inits []*os.Process
+	var survivors []*os.Process
 	if ids := d.Run("ps", "-q"); ids != "" {
 		for _, id := range splitLines(ids) {
-			if p, err := os.FindProcess(d.InitPID(id)); err == nil { // with a pidfd, whatever becomes of the PID
-				inits = append(inits, p)
+			init := d.InitPID(id)
+			shim := parent(d.t, init)
+			for _, pid := range []int{init, shim} {
+				p, err := os.FindProcess(pid) // with a pidfd, whatever becomes of the PID
+				if err != nil {
+					d.t.Fatal(err)
+				}
+				survivors = append(survivors, p)
 			}
 		}
 	}
@@ -121,8 +128,8 @@ func (d *Docker) Crash() {
 	}
 	Eventually(d.t, "the end of dockerd", func() bool { return d.process.Signal(unix.Signal(0)) != nil })
 	d.t.Cleanup(func() {
-		for _, p := range inits {
-			_ = p.Kill() // dockerd would give each ten seconds to end
+		for _, p := range survivors {
+			_ = p.Kill() // the next dockerd would give each container ten seconds to end
 		}
 		// Whatever has these PIDs now is taken for dockerd and containerd.
 		for _, file := range []string{"/pid", "/exec/containerd/containerd.pid"} {
@@ -135,6 +142,22 @@ func (d *Docker) Crash() {
 		d.removeAll()
 		d.gone = true
 	})
+}
+
+// parent is the PPID of a process.
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		if v, ok := strings.CutPrefix(line, "PPid:\t"); ok {
+			return number(t, v)
+		}
+	}
+	t.Fatalf("no parent of %d", pid)
+	return 0
 }
 
 func (d *Docker) removeAll() {

@@ -207,4 +207,3 @@ func dockerFiles(e *Evidence) []Pattern {
 	}
 	return patterns
 }
-

@@ -104,4 +104,3 @@ func commands(s *nsinspect.Snapshot, id string) []string {
 	slices.Sort(list)
 	return list
 }
-

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"path"
 	"slices"
@@ -113,11 +114,20 @@ func dockerDevice(f *File, source string) string {
 	if f == nil {
 		return source
 	}
-	var opts struct{ MountType, MountOpts, MountDevice string }
-	if json.Unmarshal(f.Data, &opts) != nil || !path.IsAbs(opts.MountDevice) || !strings.Contains(opts.MountOpts, "bind") {
+	var opts struct{ MountOpts, MountDevice string }
+	if json.Unmarshal(f.Data, &opts) != nil {
 		return source
 	}
-	return path.Clean(opts.MountDevice)
+	return cmp.Or(boundDevice(opts.MountOpts, opts.MountDevice), source)
+}
+
+// boundDevice is the directory that a volume with these mount options binds, "" when it binds none.
+func boundDevice(options, device string) string {
+	bind := slices.ContainsFunc(strings.Split(options, ","), func(o string) bool { return o == "bind" || o == "rbind" })
+	if !bind || !path.IsAbs(device) {
+		return ""
+	}
+	return path.Clean(device)
 }
 
 // dockerChain are the daemon whose container it is, its containerd, and the shim. What ended since is left out.

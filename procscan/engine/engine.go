@@ -78,8 +78,8 @@ type User struct {
 
 // Pattern asks for files.
 type Pattern struct {
-	// Glob is a path on the host. The part before the first meta character is taken as it is, symbolic links included;
-	// what matches below it is reached without any.
+	// Glob is a path on the host. The directories before the first meta character are taken as they are, symbolic links
+	// included; what matches below them is reached without any.
 	Glob string
 
 	// Owner is the uid whose word the files are. A file that is neither its nor root's, or that others may write, is not

@@ -157,6 +157,9 @@ func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
 	})
 	if errors.Is(err, procscan.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
 		r.late[late] = true
+		if p.Get != "" {
+			err = context.DeadlineExceeded // not the reason that ErrNoAnswer gives, which is about files
+		}
 	}
 	return files, err
 }
@@ -185,28 +188,49 @@ func readPattern(hostRoot string, p Pattern) ([]File, error) {
 		}
 		return []File{{Path: dir, By: p.Owner, Data: data}}, nil
 	}
-	paths, err := expand(root, dir, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
+	below, err := openBase(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer below.Close()
+	paths, err := expand(below, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
+	err = refusedBelow(err, dir)
 	var files []File
 	for _, name := range paths {
-		data, readErr := readOwned(root, name, unix.RESOLVE_NO_SYMLINKS, p.Owner)
-		if errors.Is(readErr, unix.ELOOP) && !strings.HasPrefix(dir, "/var/run/") {
-			continue
-		}
-		if readErr != nil && errors.Is(readErr, fs.ErrPermission) && err == nil {
-			err = readErr
+		data, readErr := readOwned(below, name, unix.RESOLVE_NO_SYMLINKS, p.Owner)
+		if errors.Is(readErr, fs.ErrPermission) && err == nil {
+			err = refusedBelow(readErr, dir)
 		}
 		if readErr == nil && data != nil {
-			files = append(files, File{Path: name, By: p.Owner, Data: data})
+			files = append(files, File{Path: path.Join(dir, name), By: p.Owner, Data: data})
 		}
 	}
 	return files, err
 }
 
-// expand lists the paths below dir that match the components of a glob pattern.
-func expand(root *procscan.Root, dir string, components []string) ([]string, error) {
-	dirs := []string{dir}
+// openBase opens a directory to resolve paths in, which is reached as it is: an administrator may have put a link there.
+func openBase(root *procscan.Root, dir string) (*procscan.Root, error) {
+	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, refusedAt(err, dir)
+	}
+	defer unix.Close(fd)
+	return procscan.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
+}
+
+// refusedBelow is an error about a path below dir as one about a path on the host.
+func refusedBelow(err error, dir string) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		return &refusal{path.Join(dir, r.path)}
+	}
+	return err
+}
+
+// expand lists the paths in root that match the components of a glob pattern.
+func expand(root *procscan.Root, components []string) ([]string, error) {
+	dirs := []string{"/"}
 	for i, component := range components {
-		last := i == len(components)-1
 		if !strings.ContainsAny(component, `*?[\`) {
 			for n := range dirs {
 				dirs[n] = path.Join(dirs[n], component)
@@ -215,7 +239,7 @@ func expand(root *procscan.Root, dir string, components []string) ([]string, err
 		}
 		var below []string
 		for _, d := range dirs {
-			names, err := listDir(root, d)
+			names, err := listDir(root, d, unix.RESOLVE_NO_SYMLINKS)
 			if err != nil && i == 0 {
 				return nil, err
 			}
@@ -225,16 +249,14 @@ func expand(root *procscan.Root, dir string, components []string) ([]string, err
 				}
 			}
 		}
-		if dirs = below; last {
-			break
-		}
+		dirs = below
 	}
 	slices.Sort(dirs)
 	return dirs, nil
 }
 
-func listDir(root *procscan.Root, dir string) ([]string, error) {
-	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, 0)
+func listDir(root *procscan.Root, dir string, resolve uint64) ([]string, error) {
+	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, resolve)
 	if err != nil {
 		return nil, refusedAt(err, dir)
 	}

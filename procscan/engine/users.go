@@ -63,7 +63,7 @@ func readUserFiles(hostRoot string) userFiles {
 	}
 	defer root.Close()
 	for dir, prefix := range map[string]string{"/run/user": "", "/tmp": "nsview-"} {
-		names, _ := listDir(root, dir) // without the directory nobody has anything there
+		names, _ := listDir(root, dir, 0) // without the directory nobody has anything there
 		for _, name := range names {
 			number, ok := strings.CutPrefix(name, prefix)
 			if uid, err := strconv.ParseUint(number, 10, 32); ok && err == nil {

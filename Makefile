@@ -13,10 +13,10 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install demo test check lint fmt fuzz bench clean
+.PHONY: help build install demo test test-engines check lint fmt fuzz bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 build: ## build bin/nsview, one static binary
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/nsview ./cmd/nsview
@@ -30,6 +30,9 @@ demo: build ## the experiment that nsview began with: one file, two names; one p
 test: ## every test, as root and as an ordinary user
 	./.ci/test
 
+test-engines: ## only the tests that start real docker, podman, containerd, lxc, ... (as root on Debian it installs them)
+	./.ci/test-engines
+
 check: ## what CI holds besides the tests
 	@out=$$($(GOFUMPT) -l $$(git ls-files -co --exclude-standard '*.go')) && test -z "$$out" || { echo "gofumpt would change:" $$out; exit 1; }
 	go vet ./...
@@ -37,7 +40,7 @@ check: ## what CI holds besides the tests
 	go mod tidy -diff
 	go generate ./...
 	git diff --exit-code --stat
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/test docs/demo.sh; else echo "check: left out shellcheck, which is not installed"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/install .ci/test .ci/test-engines docs/demo.sh; else echo "check: left out shellcheck, which is not installed"; fi
 
 lint: ## golangci-lint, slow to build
 	$(GOLANGCI) run ./...

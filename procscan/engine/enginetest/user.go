@@ -27,9 +27,11 @@ type User struct {
 func NewUser(t *testing.T) *User {
 	t.Helper()
 	Need(t, "useradd", "userdel")
-	u := &User{Name: fmt.Sprintf("nsvtest%d", os.Getpid()), Home: Dir(t)}
-	Run(t, nil, "useradd", "--no-create-home", "--home-dir", u.Home, "--shell", "/bin/sh", u.Name)
-	t.Cleanup(func() { Run(t, nil, "userdel", u.Name) })
+	// A uid of its own, whatever processes of users that are gone still run. useradd grants subordinate ids up to 60000.
+	uid := 30000 + os.Getpid()%20000
+	u := &User{Name: fmt.Sprintf("nsvtest%d", uid), Home: Dir(t)}
+	Run(t, nil, "useradd", "--uid", strconv.Itoa(uid), "--no-create-home", "--home-dir", u.Home, "--shell", "/bin/sh", u.Name)
+	t.Cleanup(func() { Run(t, nil, "userdel", "--force", u.Name) })
 	u.UID, u.GID = number(t, Run(t, nil, "id", "-u", u.Name)), number(t, Run(t, nil, "id", "-g", u.Name))
 	u.SubUID, u.SubGID = grant(t, "/etc/subuid", u.Name), grant(t, "/etc/subgid", u.Name)
 	u.RuntimeDir = u.Home + "/run"

@@ -42,23 +42,50 @@ type dockerRecord struct {
 	}
 }
 
-func dockerIdentify(e *Evidence) []Found {
+// dockerEvidence is the evidence with what is looked up for each of many containers.
+type dockerEvidence struct {
+	*Evidence
+	shims map[string]*Program // by container id
+}
+
+func dockerIdentify(all *Evidence) []Found {
+	e := &dockerEvidence{all, make(map[string]*Program)}
+	var ids []string
+	for _, shim := range all.named("containerd-shim") {
+		if id := shim.flag("id"); id != "" && shim.flag("namespace") == dockerNamespace && e.shims[id] == nil {
+			e.shims[id] = shim
+			ids = append(ids, id)
+		}
+	}
 	var found []Found
-	for _, r := range dockerRoots(e) {
+	for _, r := range dockerRoots(all) {
+		states := make(map[string]*File) // of runc, by container id
+		for _, f := range e.matching(quoteGlob(r.exec) + "/runtime-*/moby/*/state.json") {
+			if f.By == r.owner {
+				states[path.Base(path.Dir(f.Path))] = f
+			}
+		}
 		for _, remapped := range []string{"", "/[0-9]*.[0-9]*"} {
 			for _, f := range e.matching(quoteGlob(r.data) + remapped + "/containers/*/config.v2.json") {
 				var c dockerRecord
 				if f.By == r.owner && json.Unmarshal(f.Data, &c) == nil && hexID(c.ID) && c.ID == path.Base(path.Dir(f.Path)) {
-					found = append(found, c.found(e, r, f))
+					found = append(found, c.found(e, r, f, states[c.ID]))
 				}
 			}
 		}
 		found = append(found, dockerAnswers(e, r)...)
 	}
-	return append(found, dockerShims(e)...)
+	for _, id := range ids { // what the process tree tells where nothing else does
+		if f := e.shimmed(e.shims[id], id); f != nil {
+			f.Chain = dockerChain(e, dockerRoot{}, id)
+			found = append(found, *f)
+		}
+	}
+	return found
 }
 
-func (c *dockerRecord) found(e *Evidence, r dockerRoot, f *File) Found {
+// found is the container of a record, f, and of its state of runc, nil without one.
+func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Found {
 	claim := nsinspect.Claim{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/")}
 	claim.EngineFacts = nsinspect.EngineFacts{
 		State: c.state(), Image: c.Config.Image, User: c.Config.User, Labels: c.Config.Labels, Evidence: "state",
@@ -81,13 +108,11 @@ func (c *dockerRecord) found(e *Evidence, r dockerRoot, f *File) Found {
 		}
 		claim.Mounts = append(claim.Mounts, mount)
 	}
-	for _, s := range e.matching(quoteGlob(r.exec) + "/runtime-*/moby/" + c.ID + "/state.json") {
-		if s.By == f.By {
-			ociState(&claim, s.Data)
-			claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(s.Path)))), "runtime-")
-		}
+	if state != nil {
+		ociState(&claim, state.Data)
+		claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(state.Path)))), "runtime-")
 	}
-	claim.Chain = dockerChain(e, r, &claim)
+	claim.Chain = dockerChain(e, r, c.ID)
 	return Found{Claim: claim, By: f.By}
 }
 
@@ -131,8 +156,8 @@ func boundDevice(options, device string) string {
 }
 
 // dockerChain are the daemon whose container it is, its containerd, and the shim. What ended since is left out.
-func dockerChain(e *Evidence, r dockerRoot, c *nsinspect.Claim) []nsinspect.ChainLink {
-	shim := dockerShim(e, c)
+func dockerChain(e *dockerEvidence, r dockerRoot, id string) []nsinspect.ChainLink {
+	shim := e.shims[id] // its first process may have another parent
 	containerd, daemon := dockerContainerd(e, r, shim), e.program(r.daemon)
 	if up := containerd; daemon == nil && up != nil {
 		if p := e.program(up.PPID); p != nil && p.Comm == "dockerd" {
@@ -157,18 +182,8 @@ func dockerChain(e *Evidence, r dockerRoot, c *nsinspect.Claim) []nsinspect.Chai
 	return chain
 }
 
-// dockerShim is the shim of a container, nil when it has none. Its first process may have become another shim's child.
-func dockerShim(e *Evidence, c *nsinspect.Claim) *Program {
-	for _, shim := range e.named("containerd-shim") {
-		if shim.flag("namespace") == dockerNamespace && shim.flag("id") == c.ID {
-			return shim
-		}
-	}
-	return nil
-}
-
 // dockerContainerd is the containerd of a daemon: the one that the shim calls, or without a shim that the daemon started.
-func dockerContainerd(e *Evidence, r dockerRoot, shim *Program) *Program {
+func dockerContainerd(e *dockerEvidence, r dockerRoot, shim *Program) *Program {
 	for _, p := range e.named("containerd") {
 		switch exec := dockerExecOf(p); {
 		case shim != nil && exec == dockerExecOf(shim) && p.UID == shim.UID && (exec != "" || shim.flag("address") == containerdAddress(p)):
@@ -186,21 +201,6 @@ func containerdAddress(p *Program) string {
 		return v
 	}
 	return systemContainerd
-}
-
-// dockerShims is what the process tree tells where nothing else does.
-func dockerShims(e *Evidence) []Found {
-	var found []Found
-	for _, shim := range e.named("containerd-shim") {
-		if shim.flag("namespace") != dockerNamespace {
-			continue
-		}
-		if f := e.shimmed(shim, shim.flag("id")); f != nil {
-			f.Chain = dockerChain(e, dockerRoot{}, &f.Claim)
-			found = append(found, *f)
-		}
-	}
-	return found
 }
 
 // shimmed is the container of a shim: its first child. Later children were executed in it.

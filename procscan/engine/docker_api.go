@@ -67,10 +67,10 @@ func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
 func hexID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" }
 
 // dockerAnswers are the containers that a daemon has answered with.
-func dockerAnswers(e *Evidence, r dockerRoot) []Found {
+func dockerAnswers(e *dockerEvidence, r dockerRoot) []Found {
 	var found []Found
-	devices := dockerDevices(e, r)
-	for _, c := range dockerListed(e, r) {
+	devices := dockerDevices(e.Evidence, r)
+	for _, c := range dockerListed(e.Evidence, r) {
 		claim := nsinspect.Claim{ID: c.ID}
 		if len(c.Names) > 0 {
 			claim.Name = strings.TrimPrefix(c.Names[0], "/")
@@ -90,10 +90,10 @@ func dockerAnswers(e *Evidence, r dockerRoot) []Found {
 			State  struct{ Pid int }
 			Config struct{ User string }
 		}
-		if dockerAnswer(e, r, path.Join("/containers", c.ID, "json"), &inspected) {
+		if dockerAnswer(e.Evidence, r, path.Join("/containers", c.ID, "json"), &inspected) {
 			claim.InitPID, claim.User = inspected.State.Pid, inspected.Config.User
 		}
-		claim.Chain = dockerChain(e, r, &claim)
+		claim.Chain = dockerChain(e, r, c.ID)
 		found = append(found, Found{Claim: claim, By: r.owner})
 	}
 	return found

@@ -45,16 +45,23 @@ type dockerRecord struct {
 // dockerEvidence is the evidence with what is looked up for each of many containers.
 type dockerEvidence struct {
 	*Evidence
-	shims map[string]*Program // by container id
+	shims map[shimKey]*Program
+}
+
+// shimKey is a container id, and whose shim says it: any user may call a program of his a shim.
+type shimKey struct {
+	id  string
+	uid idmap.Kernel
 }
 
 func dockerIdentify(all *Evidence) []Found {
-	e := &dockerEvidence{all, make(map[string]*Program)}
-	var ids []string
+	e := &dockerEvidence{all, make(map[shimKey]*Program)}
+	var shims []shimKey
 	for _, shim := range all.named("containerd-shim") {
-		if id := shim.flag("id"); id != "" && shim.flag("namespace") == dockerNamespace && e.shims[id] == nil {
-			e.shims[id] = shim
-			ids = append(ids, id)
+		key := shimKey{shim.flag("id"), shim.UID}
+		if key.id != "" && shim.flag("namespace") == dockerNamespace && e.shims[key] == nil {
+			e.shims[key] = shim
+			shims = append(shims, key)
 		}
 	}
 	var found []Found
@@ -73,11 +80,14 @@ func dockerIdentify(all *Evidence) []Found {
 				}
 			}
 		}
-		found = append(found, dockerAnswers(e, r)...)
+		for _, f := range apiAnswers(all, r.socket, r.owner) {
+			f.Chain = dockerChain(e, r, f.ID)
+			found = append(found, f)
+		}
 	}
-	for _, id := range ids { // what the process tree tells where nothing else does
-		if f := e.shimmed(e.shims[id], id); f != nil {
-			f.Chain = dockerChain(e, dockerRoot{}, id)
+	for _, key := range shims { // what the process tree tells where nothing else does
+		if f := e.shimmed(e.shims[key], key.id); f != nil {
+			f.Chain = dockerChain(e, dockerRoot{owner: f.By}, key.id)
 			found = append(found, *f)
 		}
 	}
@@ -157,7 +167,7 @@ func boundDevice(options, device string) string {
 
 // dockerChain are the daemon whose container it is, its containerd, and the shim. What ended since is left out.
 func dockerChain(e *dockerEvidence, r dockerRoot, id string) []nsinspect.ChainLink {
-	shim := e.shims[id] // its first process may have another parent
+	shim := e.shims[shimKey{id, idmap.Kernel(r.owner)}] // its first process may have another parent
 	containerd, daemon := dockerContainerd(e, r, shim), e.program(r.daemon)
 	if up := containerd; daemon == nil && up != nil {
 		if p := e.program(up.PPID); p != nil && p.Comm == "dockerd" {

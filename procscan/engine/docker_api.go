@@ -11,18 +11,18 @@ import (
 
 // Requests to a daemon. Asking changes nothing.
 const (
-	dockerList    = "/containers/json?all=1"
-	dockerVolumes = "/volumes"
+	apiList    = "/containers/json?all=1"
+	apiVolumes = "/volumes"
 )
 
-// dockerRequests are what to ask a daemon whose files the observer may not read, as a user in group docker: its
-// containers and volumes, and then each container that runs for its process.
-func dockerRequests(e *Evidence, r dockerRoot) []Pattern {
-	ask := func(get string) Pattern { return Pattern{Glob: r.socket, Owner: r.owner, Of: r.data, Get: get} }
-	patterns := []Pattern{ask(dockerList)}
-	listed := dockerListed(e, r)
+// apiRequests are what to ask a daemon, docker's or podman's, whose files the observer may not read, as a user in group
+// docker: its containers and volumes, and then each container that runs for its process.
+func apiRequests(e *Evidence, socket string, owner uint32) []Pattern {
+	ask := func(get string) Pattern { return Pattern{Glob: socket, Owner: owner, Get: get} }
+	patterns := []Pattern{ask(apiList)}
+	listed := apiListed(e, socket, owner)
 	if len(listed) > 0 {
-		patterns = append(patterns, ask(dockerVolumes))
+		patterns = append(patterns, ask(apiVolumes))
 	}
 	for _, c := range listed {
 		if c.State == "running" || c.State == "paused" {
@@ -32,10 +32,10 @@ func dockerRequests(e *Evidence, r dockerRoot) []Pattern {
 	return patterns
 }
 
-// dockerAnswer decodes what a daemon answered to a request, and reports whether it has.
-func dockerAnswer(e *Evidence, r dockerRoot, get string, answer any) bool {
+// apiAnswer decodes what a daemon answered to a request, and reports whether it has.
+func apiAnswer(e *Evidence, socket string, owner uint32, get string, answer any) bool {
 	for i := range e.Files {
-		if f := &e.Files[i]; f.Path == r.socket && f.By == r.owner && f.Get == get {
+		if f := &e.Files[i]; f.Path == socket && f.By == owner && f.Get == get {
 			return json.Unmarshal(f.Data, answer) == nil
 		}
 	}
@@ -55,9 +55,9 @@ type dockerSummary struct {
 	}
 }
 
-func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
+func apiListed(e *Evidence, socket string, owner uint32) []dockerSummary {
 	var list []dockerSummary
-	if !dockerAnswer(e, r, dockerList, &list) {
+	if !apiAnswer(e, socket, owner, apiList, &list) {
 		return nil
 	}
 	return slices.DeleteFunc(list, func(c dockerSummary) bool { return !hexID(c.ID) })
@@ -66,11 +66,11 @@ func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
 // hexID reports whether id is one that docker makes, and so safe in the path of a request.
 func hexID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" }
 
-// dockerAnswers are the containers that a daemon has answered with.
-func dockerAnswers(e *dockerEvidence, r dockerRoot) []Found {
+// apiAnswers are the containers that a daemon has answered with.
+func apiAnswers(e *Evidence, socket string, owner uint32) []Found {
 	var found []Found
-	devices := dockerDevices(e.Evidence, r)
-	for _, c := range dockerListed(e.Evidence, r) {
+	devices := apiDevices(e, socket, owner)
+	for _, c := range apiListed(e, socket, owner) {
 		claim := nsinspect.Claim{ID: c.ID}
 		if len(c.Names) > 0 {
 			claim.Name = strings.TrimPrefix(c.Names[0], "/")
@@ -90,17 +90,16 @@ func dockerAnswers(e *dockerEvidence, r dockerRoot) []Found {
 			State  struct{ Pid int }
 			Config struct{ User string }
 		}
-		if dockerAnswer(e.Evidence, r, path.Join("/containers", c.ID, "json"), &inspected) {
+		if apiAnswer(e, socket, owner, path.Join("/containers", c.ID, "json"), &inspected) {
 			claim.InitPID, claim.User = inspected.State.Pid, inspected.Config.User
 		}
-		claim.Chain = dockerChain(e, r, c.ID)
-		found = append(found, Found{Claim: claim, By: r.owner})
+		found = append(found, Found{Claim: claim, By: owner})
 	}
 	return found
 }
 
-// dockerDevices are the devices of the volumes that have one (VolumeList), by name.
-func dockerDevices(e *Evidence, r dockerRoot) map[string]string {
+// apiDevices are the devices of the volumes that have one (VolumeList), by name.
+func apiDevices(e *Evidence, socket string, owner uint32) map[string]string {
 	var list struct {
 		Volumes []struct {
 			Name    string
@@ -111,7 +110,7 @@ func dockerDevices(e *Evidence, r dockerRoot) map[string]string {
 		}
 	}
 	devices := make(map[string]string)
-	if dockerAnswer(e, r, dockerVolumes, &list) {
+	if apiAnswer(e, socket, owner, apiVolumes, &list) {
 		for _, v := range list.Volumes {
 			devices[v.Name] = boundDevice(v.Options.Mode, v.Options.Device)
 		}

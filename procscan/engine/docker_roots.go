@@ -202,7 +202,10 @@ func dockerFiles(e *Evidence) []Pattern {
 			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner, Of: r.data})
 		}
 		if e.refused(r.data) {
-			patterns = append(patterns, dockerRequests(e, r)...)
+			for _, q := range apiRequests(e, r.socket, r.owner) {
+				q.Of = r.data
+				patterns = append(patterns, q)
+			}
 		}
 	}
 	return patterns

@@ -223,6 +223,19 @@ func TestDockerRecordsThatAreNone(t *testing.T) {
 	}
 }
 
+// A user's program that calls itself the shim of root's container stands in nobody's way.
+func TestDockerShimOfSomebodyElse(t *testing.T) {
+	e := mariadb(t)
+	e.Files = nil
+	e.Programs = slices.Insert(e.Programs, 2, Program{PID: 400, PPID: 1, Comm: "containerd-shim", UID: 1001, Args: e.Programs[2].Args})
+	e.Snapshot.Processes = slices.Insert(e.Snapshot.Processes, 3, nsinspect.Process{PID: 400, PPID: 1, PIDs: []int{400}, Comm: "containerd-shim", StartTime: 400},
+		nsinspect.Process{PID: 401, PPID: 400, PIDs: []int{401}, Comm: "sleep", StartTime: 401})
+	claims := dockerClaims(e)
+	if len(claims) != 1 || claims[0].InitPID != mariadbPID || claims[0].Chain[len(claims[0].Chain)-1].PID != 6600 {
+		t.Errorf("claims %+v", claims)
+	}
+}
+
 // Where a daemon's things are.
 func TestDockerRoots(t *testing.T) {
 	toml := func(root string) []byte {
@@ -291,9 +304,9 @@ func TestDockerAPIIdentify(t *testing.T) {
 	e.Refused = []string{"/var/lib/docker"}
 	answer := func(get string, data []byte) File { return File{Path: dockerSocket, Get: get, Data: data} }
 	e.Files = []File{
-		answer(dockerList, testdata(t, "docker/containers.json")),
+		answer(apiList, testdata(t, "docker/containers.json")),
 		answer("/containers/"+mariadbID+"/json", testdata(t, "docker/inspect.json")),
-		answer(dockerVolumes, []byte(`{"Volumes":[{"Name":"blog_mariadb","Options":{"device":"/home/khope/data/mariadb","o":"bind","type":"none"}},{"Name":"x","Options":null}]}`)),
+		answer(apiVolumes, []byte(`{"Volumes":[{"Name":"blog_mariadb","Options":{"device":"/home/khope/data/mariadb","o":"bind","type":"none"}},{"Name":"x","Options":null}]}`)),
 	}
 	want := wantMariadb()
 	want.Evidence, want.Runtime, want.Bundle = "api", "", ""
@@ -304,7 +317,7 @@ func TestDockerAPIIdentify(t *testing.T) {
 	for _, p := range dockerFiles(e) {
 		asked[p.Get] = asked[p.Get] || p.Glob == dockerSocket
 	}
-	for _, get := range []string{dockerList, dockerVolumes, "/containers/" + mariadbID + "/json"} {
+	for _, get := range []string{apiList, apiVolumes, "/containers/" + mariadbID + "/json"} {
 		if !asked[get] {
 			t.Errorf("the daemon is not asked for %s", get)
 		}

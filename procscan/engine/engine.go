@@ -136,15 +136,18 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 }
 
 // judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
-// Claims about one container complete each other when it is one user's word; of several users' root's counts, and else
-// each his own.
+// Of a container that root's engine has, nobody else's word counts: a user may write down the id of any.
 func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
-	type key struct {
-		engine, id string
-		by         uint32
+	type name struct{ engine, id string }
+	type word struct {
+		name
+		by uint32
 	}
-	var found []*Found
-	of := make(map[key]*Found)
+	var (
+		holds  []Found
+		of     = make(map[word]int)
+		rooted = make(map[name]bool)
+	)
 	for _, engine := range list {
 		for _, f := range engine.Identify(e) {
 			f.Engine = engine.nameOf(&f)
@@ -154,18 +157,19 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 			if f.InitPID != 0 && !may(&f) {
 				continue
 			}
-			k := key{f.Engine, f.ID, f.By}
-			if known := of[k]; known != nil {
-				complete(&known.Claim, &f.Claim)
+			key := word{name{f.Engine, f.ID}, f.By}
+			if at, known := of[key]; known {
+				complete(&holds[at].Claim, &f.Claim)
 				continue
 			}
-			of[k] = &f
-			found = append(found, &f)
+			of[key] = len(holds)
+			holds = append(holds, f)
+			rooted[key.name] = rooted[key.name] || f.By == 0
 		}
 	}
 	var claims []nsinspect.Claim
-	for _, f := range found {
-		if f.By == 0 || of[key{f.Engine, f.ID, 0}] == nil {
+	for _, f := range holds {
+		if f.By == 0 || !rooted[name{f.Engine, f.ID}] {
 			claims = append(claims, f.Claim)
 		}
 	}

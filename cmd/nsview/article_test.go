@@ -150,7 +150,7 @@ func (a *article) owner(service, volume string) {
 	// may see it too.
 	seen := map[string]string{} // viewer and path to names
 	for _, v := range report.Files[0].Views {
-		if v.Viewer == "host" || strings.HasPrefix(v.Viewer, "docker:") {
+		if v.Viewer == "host" || strings.HasPrefix(v.Viewer, "docker:blog_") {
 			seen[v.Viewer+" "+v.Path] = v.User + " " + v.Group
 		}
 	}

@@ -133,7 +133,7 @@ func dockerFiles(e *Evidence) []Pattern {
 			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner})
 		}
 		if e.refused(r.data) {
-			patterns = append(patterns, dockerRequests(e, r)...)
+			patterns = append(patterns, apiRequests(e, r.socket, r.owner)...)
 		}
 	}
 	return patterns
@@ -174,7 +174,11 @@ func dockerIdentify(e *Evidence) []Found {
 				}
 			}
 		}
-		found = append(found, dockerAnswers(e, r)...)
+		answers := apiAnswers(e, r.socket, r.owner)
+		for i := range answers {
+			answers[i].Chain = dockerChain(e, r, &answers[i].Claim)
+		}
+		found = append(found, answers...)
 	}
 	return append(found, dockerShims(e)...)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
-// dockerRequests are what to ask a daemon whose files the observer may not read, as a user in group docker: its
-// containers, and then each that runs for its process. Asking changes nothing.
-func dockerRequests(e *Evidence, r dockerRoot) []Pattern {
-	patterns := []Pattern{{Glob: r.socket, Owner: r.owner, Get: "/containers/json?all=1"}}
-	for _, c := range dockerListed(e, r) {
+// apiRequests are what to ask a daemon, docker's or podman's, whose files the observer may not read, as a user in group
+// docker: its containers, and then each that runs for its process. Asking changes nothing.
+func apiRequests(e *Evidence, socket string, owner uint32) []Pattern {
+	patterns := []Pattern{{Glob: socket, Owner: owner, Get: "/containers/json?all=1"}}
+	for _, c := range apiListed(e, socket, owner) {
 		if c.State == "running" || c.State == "paused" {
-			patterns = append(patterns, Pattern{Glob: r.socket, Owner: r.owner, Get: "/containers/" + c.ID + "/json"})
+			patterns = append(patterns, Pattern{Glob: socket, Owner: owner, Get: "/containers/" + c.ID + "/json"})
 		}
 	}
 	return patterns
@@ -34,10 +34,10 @@ type dockerSummary struct {
 	}
 }
 
-func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
+func apiListed(e *Evidence, socket string, owner uint32) []dockerSummary {
 	for i := range e.Files {
 		f := &e.Files[i]
-		if f.Path != r.socket || f.Get != "/containers/json?all=1" {
+		if f.Path != socket || f.By != owner || f.Get != "/containers/json?all=1" {
 			continue
 		}
 		var list []dockerSummary
@@ -52,10 +52,10 @@ func dockerListed(e *Evidence, r dockerRoot) []dockerSummary {
 // hexID reports whether id is one that docker makes, and so safe in the path of a request.
 func hexID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" }
 
-// dockerAnswers are the containers that a daemon has answered with.
-func dockerAnswers(e *Evidence, r dockerRoot) []Found {
+// apiAnswers are the containers that a daemon has answered with.
+func apiAnswers(e *Evidence, socket string, owner uint32) []Found {
 	var found []Found
-	for _, c := range dockerListed(e, r) {
+	for _, c := range apiListed(e, socket, owner) {
 		claim := nsinspect.Claim{ID: c.ID}
 		if len(c.Names) > 0 {
 			claim.Name = strings.TrimPrefix(c.Names[0], "/")
@@ -68,18 +68,17 @@ func dockerAnswers(e *Evidence, r dockerRoot) []Found {
 			}
 			claim.Mounts = append(claim.Mounts, mount)
 		}
-		dockerInspected(e, r, &claim)
-		claim.Chain = dockerChain(e, r, &claim)
-		found = append(found, Found{Claim: claim, By: r.owner})
+		apiInspected(e, socket, owner, &claim)
+		found = append(found, Found{Claim: claim, By: owner})
 	}
 	return found
 }
 
-// dockerInspected adds what /containers/ID/json says (ContainerInspect).
-func dockerInspected(e *Evidence, r dockerRoot, c *nsinspect.Claim) {
+// apiInspected adds what /containers/ID/json says (ContainerInspect).
+func apiInspected(e *Evidence, socket string, owner uint32, c *nsinspect.Claim) {
 	for i := range e.Files {
 		f := &e.Files[i]
-		if f.Path != r.socket || f.Get != path.Join("/containers", c.ID, "json") {
+		if f.Path != socket || f.By != owner || f.Get != path.Join("/containers", c.ID, "json") {
 			continue
 		}
 		var answer struct {

@@ -9,7 +9,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -42,6 +44,9 @@ type Engine struct {
 func engines() []Engine {
 	return []Engine{
 		docker(),
+		podman(),
+		runc(),
+		crun(),
 		nsview(),
 	}
 }
@@ -130,11 +135,20 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 }
 
 // judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
+//
+// Several claims about one container of one user are one. What another user says of a container that root knows is not
+// taken, not even when it is not running.
 func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
+	type container struct {
+		engine, id string
+		by         uint32
+	}
 	var claims []nsinspect.Claim
-	of := make(map[[2]string]int) // ENGINE and ID to the claim
+	of := make(map[container]int) // to the claim
 	for _, engine := range list {
-		for _, f := range engine.Identify(e) {
+		found := engine.Identify(e)
+		slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(min(a.By, 1), min(b.By, 1)) })
+		for _, f := range found {
 			f.Engine = engine.nameOf(&f)
 			if f.InitPID != 0 && !e.startTime(&f) {
 				f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
@@ -142,7 +156,10 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 			if f.InitPID != 0 && !may(&f) {
 				continue
 			}
-			key := [2]string{f.Engine, f.ID}
+			key := container{f.Engine, f.ID, f.By}
+			if _, known := of[container{f.Engine, f.ID, 0}]; known && f.By != 0 {
+				continue
+			}
 			if at, known := of[key]; known {
 				complete(&claims[at], &f.Claim)
 				continue

@@ -144,7 +144,8 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 		by         uint32
 	}
 	var claims []nsinspect.Claim
-	of := make(map[container]int) // to the claim
+	of := make(map[container]int)     // to the claim
+	taken := make(map[int]container) // by PID
 	for _, engine := range list {
 		found := engine.Identify(e)
 		slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(min(a.By, 1), min(b.By, 1)) })
@@ -160,6 +161,10 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 			if _, known := of[container{f.Engine, f.ID, 0}]; known && f.By != 0 {
 				continue
 			}
+			if first, ok := taken[f.InitPID]; ok && f.InitPID != 0 && first != key {
+				continue // a runtime's record of an engine's container
+			}
+			taken[f.InitPID] = key
 			if at, known := of[key]; known {
 				complete(&claims[at], &f.Claim)
 				continue

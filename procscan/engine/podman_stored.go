@@ -59,11 +59,10 @@ func podmanStarted(claim *nsinspect.Claim, c *ociConfig, r podmanRoot, bundle st
 	if pod := path.Base(path.Dir(c.Linux.Cgroups)); hexID(pod) && strings.HasPrefix(path.Base(c.Linux.Cgroups), "libpod-") {
 		claim.Pod = &nsinspect.Pod{ID: pod}
 	}
-	own := claim.ID + "/userdata/"
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
-		if !m.bound() || strings.Contains(m.Source, own) {
-			continue
+		if !m.bound() || strings.Contains(m.Source, "-containers/") && strings.Contains(m.Source, "/userdata/") {
+			continue // podman's own: /etc/hosts, /dev/shm
 		}
 		mount := m.engineMount()
 		if rest, ok := strings.CutPrefix(m.Source, r.graph+"/volumes/"); ok && path.Base(rest) == "_data" {

@@ -79,7 +79,10 @@ func runcIdentify(e *Evidence) []Found {
 			claim := runtimeClaim(e, p, "runc", id, d.owner)
 			ociState(&claim, f.Data)
 			claim.Labels = runcLabels(f.Data)
-			if p != nil && p.Comm == "runc:[2:INIT]" {
+			switch {
+			case p == nil:
+				claim.StartTime = 0
+			case p.Comm == "runc:[2:INIT]":
 				claim.State = "created" // waits for runc start
 			}
 			if config := e.fileOf(path.Join(claim.Bundle, "config.json"), d.owner); config != nil {

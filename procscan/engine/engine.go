@@ -144,7 +144,7 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 		by         uint32
 	}
 	var claims []nsinspect.Claim
-	of := make(map[container]int)     // to the claim
+	of := make(map[container]int)    // to the claim
 	taken := make(map[int]container) // by PID
 	for _, engine := range list {
 		found := engine.Identify(e)

@@ -61,9 +61,10 @@ func (e *Evidence) fileOf(name string, owner uint32) *File {
 	return nil
 }
 
-// alive is the process with that PID, nil when it is another that started at another time.
+// alive is the process with that PID, nil when it is another that started at another time, or is a zombie: runtimes call
+// its container stopped.
 func (e *Evidence) alive(pid int, start uint64) *nsinspect.Process {
-	if p := e.Snapshot.Process(pid); p != nil && start != 0 && p.StartTime == start {
+	if p := e.Snapshot.Process(pid); p != nil && start != 0 && p.StartTime == start && p.State != "Z" && p.State != "X" {
 		return p
 	}
 	return nil

@@ -1,0 +1,144 @@
+package enginetest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Podman is a podman of the test's own: root's, with a storage in Dir, or an ordinary user's, with the default one.
+type Podman struct {
+	t    *testing.T
+	Dir  string
+	User *User // nil for root's
+	env  []string
+	args []string
+}
+
+// podmanConf makes podman start where there is no systemd, no network and no CAP_SYS_RESOURCE.
+const podmanConf = `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+`
+
+// StartPodman prepares root's podman, with an image called busybox. The subordinate ids of user are those that
+// --userns=auto takes from.
+func StartPodman(t *testing.T, user *User) *Podman {
+	t.Helper()
+	Need(t, "podman", "conmon", "runc", "crun", "busybox", "unshare")
+	p := &Podman{t: t, Dir: Dir(t)}
+	p.env = []string{"CONTAINERS_CONF=" + p.file("containers.conf", podmanConf), "CONTAINERS_STORAGE_CONF=" + p.file("storage.conf", fmt.Sprintf(
+		"[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n[storage.options]\nroot-auto-userns-user = %q\n",
+		p.Dir+"/root", p.Dir+"/run", user.Name))}
+	p.args = []string{"--root", p.Dir + "/root", "--runroot", p.Dir + "/run", "--tmpdir", p.Dir + "/tmp"}
+	t.Cleanup(func() {
+		p.removeAll()
+		// Podman has the directory of the layers mounted on itself for as long as it is there.
+		_, _ = Try(t, nil, "umount", "-R", "-l", p.Dir+"/root/overlay") // it may have no layer
+	})
+	p.Run("import", Image(t), "busybox")
+	return p
+}
+
+// StartRootlessPodman prepares an ordinary user's podman.
+func StartRootlessPodman(t *testing.T, user *User) *Podman {
+	t.Helper()
+	Need(t, "podman", "conmon", "runc", "busybox", "newuidmap", "setpriv")
+	p := &Podman{t: t, Dir: Dir(t), User: user}
+	p.env = append(user.Env(), "CONTAINERS_CONF="+p.file("containers.conf", podmanConf))
+	t.Cleanup(func() {
+		p.removeAll()
+		p.Run("system", "migrate") // ends the process that holds the user namespace
+	})
+	p.Run("import", Image(t), "busybox")
+	return p
+}
+
+func (p *Podman) file(name, content string) string {
+	p.t.Helper()
+	path := filepath.Join(p.Dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	return path
+}
+
+// Command is the podman command with the runtime runc and these arguments.
+func (p *Podman) Command(args ...string) []string {
+	argv := append(append([]string{"podman", "--runtime", "runc"}, p.args...), args...)
+	if p.User != nil {
+		return p.User.Command(argv...)
+	}
+	return argv
+}
+
+// Env is the environment of Command.
+func (p *Podman) Env() []string { return p.env }
+
+// Run runs the podman command.
+func (p *Podman) Run(args ...string) string {
+	p.t.Helper()
+	argv := p.Command(args...)
+	return Run(p.t, p.env, argv[0], argv[1:]...)
+}
+
+// RunCrun is Run with the runtime crun.
+func (p *Podman) RunCrun(args ...string) string {
+	p.t.Helper()
+	argv := Crunnable(append([]string{"podman", "--runtime", "crun"}, append(p.args, args...)...)...)
+	return Run(p.t, p.env, argv[0], argv[1:]...)
+}
+
+// Crunnable is a command as crun runs in it: it refuses to where cgroup2 is beside version 1, and so sees no cgroup2.
+func Crunnable(argv ...string) []string {
+	const script = `! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; exec "$@"`
+	return append([]string{"unshare", "-m", "--propagation", "slave", "sh", "-c", script, "sh"}, argv...)
+}
+
+func (p *Podman) removeAll() {
+	p.Run("pod", "rm", "-f", "-t", "0", "-a")
+	p.Run("rm", "-f", "-t", "0", "-a")
+}
+
+// User is an ordinary user of the test's own, with subordinate ids and a runtime directory.
+type User struct {
+	Name string
+	UID  string
+	Home string
+	Run  string // XDG_RUNTIME_DIR
+}
+
+// NewUser adds a user, and removes it at the end of the test. What it started must have ended by then.
+func NewUser(t *testing.T) *User {
+	t.Helper()
+	Need(t, "useradd", "userdel", "setpriv", "busybox")
+	u := &User{Name: fmt.Sprintf("nsviewtest%d", os.Getpid())}
+	dir := Dir(t)
+	u.Home = dir + "/home"
+	Run(t, nil, "useradd", "--create-home", "--home-dir", u.Home, "--shell", "/bin/sh", u.Name)
+	t.Cleanup(func() { Run(t, nil, "userdel", u.Name) })
+	u.UID = Run(t, nil, "id", "-u", u.Name)
+	u.Run = "/run/user/" + u.UID
+	Run(t, nil, "install", "-d", "-m", "700", "-o", u.Name, u.Run)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(u.Run); err != nil {
+			t.Error(err)
+		}
+	})
+	return u
+}
+
+// Command is a command that runs as the user.
+func (u *User) Command(argv ...string) []string {
+	script := "cd " + u.Home + ` && exec "$@"`
+	return append([]string{"setpriv", "--reuid=" + u.UID, "--regid=" + u.UID, "--init-groups", "--inh-caps=-all", "sh", "-c", script, "sh"}, argv...)
+}
+
+// Env is what Command's environment must have.
+func (u *User) Env() []string {
+	return []string{"HOME=" + u.Home, "USER=" + u.Name, "XDG_RUNTIME_DIR=" + u.Run, "DBUS_SESSION_BUS_ADDRESS=", "XDG_CONFIG_HOME=", "XDG_DATA_HOME="}
+}

@@ -24,7 +24,7 @@ var errBolt = errors.New("not a readable bolt database")
 type boltDB struct {
 	data []byte
 	size uint64 // of a page
-	left int    // elements that may still be looked at: pages of a damaged file may lead in circles
+	left int    // bytes of elements that may still be looked at: pages of a damaged file may lead in circles
 }
 
 // boltBucket is the keys and values, and the buckets, below one page. It is inline in its parent when inline is set.
@@ -35,20 +35,20 @@ type boltBucket struct {
 }
 
 const (
-	boltMagic      = 0xED0CDAED
-	boltVersion    = 2
-	boltHeader     = 16 // bytes of a page header, and of an element
-	boltMeta       = 64 // bytes of a meta
-	boltBranch     = 1  // page flags
-	boltLeaf       = 2
-	boltIsBucket   = 1 // element flag
-	boltMaxDepth   = 32
-	boltMaxVisited = 1 << 20
+	boltMagic    = 0xED0CDAED
+	boltVersion  = 2
+	boltHeader   = 16 // bytes of a page header, and of an element
+	boltMeta     = 64 // bytes of a meta
+	boltBranch   = 1  // page flags
+	boltLeaf     = 2
+	boltIsBucket = 1 // element flag
+	boltMaxDepth = 32
+	boltVisits   = 4 // how often all of it may be looked at: each lookup walks a bucket
 )
 
 // openBolt is the root bucket of a database as the last transaction left it.
 func openBolt(data []byte) (*boltBucket, error) {
-	db := &boltDB{data: data, left: boltMaxVisited}
+	db := &boltDB{data: data, left: boltVisits*len(data) + 1<<16}
 	var best, root uint64
 	order := binary.NativeEndian
 	for size := uint64(1 << 9); size <= 1<<16; size <<= 1 {
@@ -109,11 +109,11 @@ func (db *boltDB) walk(p []byte, depth int, visit func(key, value []byte, sub *b
 		return errBolt
 	}
 	for i := range count {
-		if db.left--; db.left < 0 {
-			return errBolt
-		}
 		e := p[boltHeader*(i+1):]
 		if flags == boltBranch {
+			if db.left -= boltHeader; db.left < 0 {
+				return errBolt
+			}
 			below, err := db.page(order.Uint64(e[8:]))
 			if err != nil {
 				return err
@@ -125,6 +125,9 @@ func (db *boltDB) walk(p []byte, depth int, visit func(key, value []byte, sub *b
 		}
 		pos, keySize, valueSize := uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:])), uint64(order.Uint32(e[12:]))
 		if pos+keySize+valueSize > uint64(len(e)) {
+			return errBolt
+		}
+		if db.left -= boltHeader + int(keySize+valueSize); db.left < 0 {
 			return errBolt
 		}
 		key, value := e[pos:pos+keySize], e[pos+keySize:][:valueSize]

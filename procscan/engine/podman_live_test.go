@@ -112,7 +112,7 @@ func impostor(t *testing.T, p *enginetest.Podman, dir string) {
 	}
 	id := strings.Repeat("f", 64)
 	p.Run("run", "-d", "--pid=host", "--name", "nsview-test-evil", "-v", dir+":/data", "busybox",
-		"/data/conmon", "-c", id, "-u", id, "-n", "nsview-test-fake", "-r", "/usr/bin/runc", "-b", "/x/overlay-containers/"+id+"/userdata", "--exit-command", "/usr/bin/podman")
+		"/data/conmon", "-c", id, "-u", id, "-n", "nsview-test-fake", "-r", "/usr/bin/runc", "-b", "/x/overlay-containers/"+id+"/userdata", "--exit-command", "/usr/bin/podman", "--exit-command-arg", "container")
 	pid := inspect(t, p, "nsview-test-evil").State.Pid
 	enginetest.Eventually(t, "the sleep of the impostor", func() bool {
 		s := snapshot(t)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -99,9 +101,21 @@ func Crunnable(argv ...string) []string {
 	return append([]string{"unshare", "-m", "--propagation", "slave", "sh", "-c", script, "sh"}, argv...)
 }
 
+// removeAll removes the containers, and waits for the monitors and what they run when a container ends.
 func (p *Podman) removeAll() {
 	p.Run("pod", "rm", "-f", "-t", "0", "-a")
 	p.Run("rm", "-f", "-t", "0", "-a")
+	storage := p.Dir
+	if p.User != nil {
+		storage = p.User.Home
+	}
+	Eventually(p.t, "the end of what works on "+storage, func() bool {
+		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		return err == nil && !slices.ContainsFunc(lines, func(name string) bool {
+			line, err := os.ReadFile(name)
+			return err == nil && strings.Contains(string(line), storage)
+		})
+	})
 }
 
 // User is an ordinary user of the test's own, with subordinate ids and a runtime directory.

@@ -134,7 +134,7 @@ func NewUser(t *testing.T) *User {
 	dir := Dir(t)
 	u.Home = dir + "/home"
 	Run(t, nil, "useradd", "--create-home", "--home-dir", u.Home, "--shell", "/bin/sh", u.Name)
-	t.Cleanup(func() { Run(t, nil, "userdel", u.Name) })
+	t.Cleanup(func() { Run(t, nil, "userdel", "--force", u.Name) })
 	u.UID = Run(t, nil, "id", "-u", u.Name)
 	u.Run = "/run/user/" + u.UID
 	Run(t, nil, "install", "-d", "-m", "700", "-o", u.Name, u.Run)

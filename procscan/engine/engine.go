@@ -134,7 +134,8 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	return claims, r.gaps
 }
 
-// judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
+// judge lists the claims that hold, the strongest first: root's, by engine, and then those of others. may says whether who
+// makes a claim may speak for its process.
 //
 // Several claims about one container of one user are one. What another user says of a container that root knows is not
 // taken, not even when it is not running.
@@ -146,32 +147,35 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 	var claims []nsinspect.Claim
 	of := make(map[container]int)    // to the claim
 	taken := make(map[int]container) // by PID
+	var found []Found
 	for _, engine := range list {
-		found := engine.Identify(e)
-		slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(min(a.By, 1), min(b.By, 1)) })
-		for _, f := range found {
+		for _, f := range engine.Identify(e) {
 			f.Engine = engine.nameOf(&f)
-			if f.InitPID != 0 && !e.startTime(&f) {
-				f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
-			}
-			if f.InitPID != 0 && !may(&f) {
-				continue
-			}
-			key := container{f.Engine, f.ID, f.By}
-			if _, known := of[container{f.Engine, f.ID, 0}]; known && f.By != 0 {
-				continue
-			}
-			if first, ok := taken[f.InitPID]; ok && f.InitPID != 0 && first != key {
-				continue // a runtime's record of an engine's container
-			}
-			taken[f.InitPID] = key
-			if at, known := of[key]; known {
-				complete(&claims[at], &f.Claim)
-				continue
-			}
-			of[key] = len(claims)
-			claims = append(claims, f.Claim)
+			found = append(found, f)
 		}
+	}
+	slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(min(a.By, 1), min(b.By, 1)) })
+	for _, f := range found {
+		if f.InitPID != 0 && !e.startTime(&f) {
+			f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
+		}
+		if f.InitPID != 0 && !may(&f) {
+			continue
+		}
+		key := container{f.Engine, f.ID, f.By}
+		if _, known := of[container{f.Engine, f.ID, 0}]; known && f.By != 0 {
+			continue
+		}
+		if first, ok := taken[f.InitPID]; ok && f.InitPID != 0 && first != key {
+			continue // a runtime's record of an engine's container
+		}
+		taken[f.InitPID] = key
+		if at, known := of[key]; known {
+			complete(&claims[at], &f.Claim)
+			continue
+		}
+		of[key] = len(claims)
+		claims = append(claims, f.Claim)
 	}
 	return claims
 }

@@ -132,8 +132,8 @@ func podmanDefaults(e *Evidence, uid uint32) podmanRoot {
 	r.state = r.graph + "/libpod"
 	for _, name := range podmanConfigs(e, "containers.conf", uid) {
 		f := podmanConfig(e, name, uid)
-		if f == nil {
-			continue
+		if f == nil || uid != 0 && !strings.Contains(name, "/.config/") {
+			continue // a directory for all users would be root's
 		}
 		if dir := expandUser(e, tomlString(f.Data, "engine", "static_dir"), uid); path.IsAbs(dir) {
 			r.state = path.Clean(dir)

@@ -23,8 +23,10 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"nsview": main,
-		"nest":   nestMain,
+		"nsview":         main,
+		"docker-nsview":  main,
+		"kubectl-nsview": main,
+		"nest":           nestMain,
 	})
 }
 
@@ -211,7 +213,7 @@ func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".txtar"), "_")
 		text[name] += string(content)
 	}
-	commands := []string{"usage"}
+	commands := []string{"usage", "plugin"}
 	for _, cmd := range (&app{}).rootCommand().Commands() {
 		name := cmd.Name()
 		commands = append(commands, name)

@@ -56,7 +56,7 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 	var targets []nsinspect.Target
 	var failed bool
 	if len(args) > 0 {
-		targets, failed = a.targets(s, args)
+		targets, failed = a.targets(s, args, a.target)
 		if len(targets) == 0 {
 			return &statusError{code: exitFailure}
 		}

@@ -112,10 +112,7 @@ func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) [][]string {
 func wholeState(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
 	init := s.Process(c.InitPID)
 	if init == nil {
-		if c.ExitCode != nil {
-			return fmt.Sprintf("%s, exit status %d", c.State, *c.ExitCode)
-		}
-		return c.State
+		return stoppedText(&c.EngineFacts)
 	}
 	text := fmt.Sprintf("%s, PID %d", c.State, init.PID)
 	if n := len(init.PIDs); n > 1 {

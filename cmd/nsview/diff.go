@@ -43,7 +43,7 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	if err != nil {
 		return err
 	}
-	targets, failed := a.targets(s, []string{nameA, nameB})
+	targets, failed := a.targets(s, []string{nameA, nameB}, a.running)
 	if failed {
 		return &statusError{code: exitFailure}
 	}

@@ -75,7 +75,7 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 	}
 	var failed bool
 	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args)
+		query.Targets, failed = a.targets(s, args, a.running)
 		if len(query.Targets) == 0 {
 			return &statusError{code: exitFailure}
 		}

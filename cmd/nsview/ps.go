@@ -122,7 +122,7 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	query := nsinspect.ProcessQuery{All: f.all, Ancestors: f.tree}
 	var failed bool
 	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args)
+		query.Targets, failed = a.targets(s, args, a.running)
 		if len(query.Targets) == 0 {
 			return &statusError{code: exitFailure, hint: psHabit(args)}
 		}

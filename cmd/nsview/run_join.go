@@ -39,7 +39,7 @@ func (a *app) joins(f *runFlags) error {
 
 // joinOf is the namespace of type n that a TARGET has.
 func (a *app) joinOf(s *nsinspect.Snapshot, n runner.Namespace, arg string) (runner.Join, error) {
-	t, err := a.target(s, arg)
+	t, err := a.running(s, arg)
 	if err != nil {
 		return runner.Join{}, err
 	}

@@ -56,7 +56,7 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 		return pathwalk.Ask{}, usageError("--path host:/srv/data, --path web:/var/lib/mysql", "--path is TARGET:PATH, not \"%s\"", arg)
 	}
 	name, path := arg[:at], arg[at+1:]
-	t, err := a.target(s, name)
+	t, err := a.running(s, name)
 	if err != nil {
 		return pathwalk.Ask{}, err
 	}

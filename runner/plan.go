@@ -47,7 +47,7 @@ func NewPlan(spec Spec, c *Caller) (*Plan, error) {
 	spec.imply()
 	p := &Plan{Spec: spec, UID: idmap.UnmappedInside, GID: idmap.UnmappedInside, OpenHere: c.CanMount()}
 	for _, judge := range []func(*Caller) error{
-		p.planCommand, p.planNamespaces, p.planJoins, p.planMaps, p.planCredentials, p.planCaps, p.planMounts, p.planTime, p.planKeeping,
+		p.planProc, p.planCommand, p.planNamespaces, p.planJoins, p.planMaps, p.planCredentials, p.planCaps, p.planMounts, p.planTime, p.planKeeping,
 	} {
 		if err := judge(c); err != nil {
 			return nil, err
@@ -56,6 +56,16 @@ func NewPlan(spec Spec, c *Caller) (*Plan, error) {
 	p.describe(c)
 	return p, nil
 }
+// planProc refuses a procfs that shows another PID namespace: the PID of the command would name somebody else there, whose
+// id map would be written.
+func (p *Plan) planProc(c *Caller) error {
+	if !c.ForeignProc {
+		return nil
+	}
+	return refuse("", "mount a procfs of this PID namespace on /proc, as nsview run --mount-proc does",
+		"/proc shows the processes of another PID namespace than this one")
+}
+
 
 func (p *Plan) planCommand(*Caller) error {
 	if len(p.Spec.Command) == 0 {

@@ -3,7 +3,6 @@ package runner
 import (
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -200,7 +199,11 @@ func (p *Plan) planKeeping(c *Caller) error {
 			return refuse("--pin "+s.Pin, "run as root", "keeping namespaces as files needs CAP_SYS_ADMIN in your mount namespace")
 		}
 		if len(s.New) == 0 {
-			return refuse("--pin "+s.Pin, "", "no new namespace to keep")
+			return refuse("--pin "+s.Pin, "add --all, or a flag of one type such as --net", "no new namespace to keep")
+		}
+		var err error
+		if s.Pin, err = c.abs("--pin", s.Pin); err != nil {
+			return err
 		}
 	}
 	if s.Name != "" {
@@ -233,14 +236,11 @@ func (p *Plan) planMounts(c *Caller) error {
 	if s.MountProc && s.joined(PID) == nil && !s.has(PID) {
 		return refuse("--mount-proc", "", "needs a PID namespace")
 	}
-	abs := func(dir string) string {
-		if filepath.IsAbs(dir) || c.Cwd == "" {
-			return filepath.Clean(dir)
-		}
-		return filepath.Join(c.Cwd, dir)
-	}
+	var err error
 	if s.Root != "" {
-		s.Root = abs(s.Root)
+		if s.Root, err = c.abs("--root", s.Root); err != nil {
+			return err
+		}
 	}
 	s.Mounts = slices.Clone(s.Mounts)
 	for i := range s.Mounts {
@@ -248,7 +248,9 @@ func (p *Plan) planMounts(c *Caller) error {
 		if m.Tmpfs() {
 			continue
 		}
-		m.Source = abs(m.Source)
+		if m.Source, err = c.abs("--bind", m.Source); err != nil {
+			return err
+		}
 		if !m.Idmap {
 			continue
 		}

@@ -118,7 +118,7 @@ func (p *Plan) planJoins(c *Caller) error {
 		return nil
 	}
 	if c.NsenterPath == "" {
-		return refuse("--join-"+s.Join[0].Type.Flag(), "install util-linux", "nsenter is not installed")
+		return noNsenter(s.Join[0].Type)
 	}
 	p.Nsenter = c.NsenterPath
 	if s.joined(Mount) != nil && (s.Root != "" || len(s.Mounts) > 0 || s.MountProc) {

@@ -26,7 +26,7 @@ func Stage(args []string) int {
 	runtime.LockOSThread()
 	switch args[1] {
 	case holdArg:
-		return hold()
+		return hold(args[2:])
 	case initArg:
 		return initStage(args[2:])
 	case monitorArg:

@@ -65,8 +65,14 @@ func reap(pid int) unix.WaitStatus {
 	}
 }
 
-// hold is the stage of withUserNS.
-func hold() int {
+// holdSaysUp makes hold print this when it runs.
+const holdSaysUp = "up"
+
+// hold is a process in a user namespace that does nothing until its stdin ends.
+func hold(args []string) int {
+	if len(args) > 0 && args[0] == holdSaysUp {
+		fmt.Print(holdSaysUp)
+	}
 	b := make([]byte, 1)
 	_, _ = os.Stdin.Read(b)
 	return 0

@@ -203,7 +203,7 @@ func (a *app) run(f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.joins(f); err != nil {
+	if err := a.joins(f, caller); err != nil {
 		return err
 	}
 	plan, err := runner.NewPlan(f.spec, caller)

@@ -12,7 +12,7 @@ import (
 )
 
 // joins finds the namespaces that the --join flags name.
-func (a *app) joins(f *runFlags) error {
+func (a *app) joins(f *runFlags, c *runner.Caller) error {
 	wanted := false
 	for _, target := range f.join {
 		wanted = wanted || *target != ""
@@ -31,6 +31,11 @@ func (a *app) joins(f *runFlags) error {
 		j, err := a.joinOf(s, n, *f.join[n])
 		if err != nil {
 			return &runner.Error{What: "--join-" + n.Flag(), Err: err}
+		}
+		if n == runner.User && j.Setgroups == "" { // no process is in it
+			if err := j.ReadMaps(c); err != nil {
+				return err
+			}
 		}
 		f.spec.Join = append(f.spec.Join, j)
 	}

@@ -106,6 +106,7 @@ func monitor(args []string) int {
 	}
 	closeOnExec(sock)
 	closeOnExec(file)
+	setComm("nsview-monitor")
 	parent := channel{sock}
 	var p Plan
 	if err := readMemoryFile(file, &p); err != nil {

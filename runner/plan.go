@@ -124,6 +124,9 @@ func (p *Plan) planJoins(c *Caller) error {
 	if s.joined(Mount) != nil && (s.Root != "" || len(s.Mounts) > 0 || s.MountProc) {
 		return refuse("--join-mount", "", "mounts made there would change the mount namespace of other processes")
 	}
+	if s.joined(User) != nil && (s.mapped() || s.Setgroups != "") {
+		return refuse("--join-user", "leave out the map flags and --setgroups", "a user namespace that is joined has its maps already")
+	}
 	if s.joined(PID) != nil && s.Init {
 		return refuse("--init", "", "the PID namespace that is joined has an init already")
 	}
@@ -167,8 +170,12 @@ func (p *Plan) planCaps(c *Caller) error {
 		p.CapBound &^= drop
 	}
 	ownNS := p.Spec.has(User) || p.Spec.joined(User) != nil
+	what := "--cap-drop"
+	if len(p.Spec.CapKeep) > 0 {
+		what = "--cap-keep"
+	}
 	if !ownNS && p.CapBound != allCaps && !capHas(c.Caps, capSetpcap) {
-		return refuse("--cap-drop", "add --map-root or --map-current", "dropping needs CAP_SETPCAP, which uid %v here does not have", c.UID)
+		return refuse(what, "add --map-root or --map-current", "dropping capabilities needs CAP_SETPCAP, which uid %v here does not have", c.UID)
 	}
 	if !ownNS && p.CapAmbient != allCaps && p.CapAmbient&^c.Caps != 0 {
 		return refuse("--cap-keep", "you have "+capList(c.Caps), "you do not have %s yourself", capList(p.CapAmbient&^c.Caps))
@@ -295,7 +302,7 @@ func (p *Plan) mountMaps(m MountSpec) (uid, gid idmap.Map, err error) {
 		*kind.out = idmap.Compose(want, kind.own)
 		for _, e := range *kind.out {
 			if !e.Outside.Mapped() {
-				return nil, nil, refuse(m.flag(), "SEEN must be in "+insideText(kind.own),
+				return nil, nil, refuse(m.flag(), "SEEN is an inside id: "+insideText(kind.own),
 					"idmap: on disk %v is to be seen as a %s that is not mapped inside", e.Inside, kind.name)
 			}
 		}

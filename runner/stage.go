@@ -92,7 +92,7 @@ func (st *stage) run() error {
 	if err := st.await("mapped"); err != nil {
 		return err
 	}
-	for _, prepare := range []func() error{st.joinMount, st.setClocks, st.setHostname, st.openSources, st.becomeSetup, st.mounts, st.limit} {
+	for _, prepare := range []func() error{st.setClocks, st.joinMount, st.setHostname, st.openSources, st.becomeSetup, st.mounts, st.limit} {
 		if err := prepare(); err != nil {
 			return err
 		}

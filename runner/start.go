@@ -302,11 +302,14 @@ func (p *Plan) writeMaps(pid int) error {
 			return newidmap(through, pid, m)
 		}
 		if err := writeOnce(dir+string(kind)+"_map", m.Format()); err != nil {
-			return fmt.Errorf("%s map %v: %w", kind, m, err)
+			return fmt.Errorf("%s: %w", mapName(kind, m), err)
 		}
 		return nil
 	}
-	return errors.Join(write(idmap.UID, p.UIDMap, p.UIDThrough), write(idmap.GID, p.GIDMap, p.GIDThrough))
+	if err := write(idmap.UID, p.UIDMap, p.UIDThrough); err != nil {
+		return err
+	}
+	return write(idmap.GID, p.GIDMap, p.GIDThrough)
 }
 
 // undo removes what a failed start has made.

@@ -23,11 +23,11 @@ func withUserNS(uid, gid idmap.Map, use func(fd int) error) error {
 		Env:   []string{},
 		Files: []uintptr{r.Fd(), 1, 2},
 		Sys: &syscall.SysProcAttr{
-			Cloneflags:                 syscall.CLONE_NEWUSER,
-			UidMappings:                sysMap(uid),
-			GidMappings:                sysMap(gid),
-			GidMappingsEnableSetgroups: true,
-			Pdeathsig:                  syscall.SIGKILL,
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: sysMap(uid),
+			GidMappings: sysMap(gid),
+			Pdeathsig:   syscall.SIGKILL,
+			// setgroups is left denied: nobody does anything in there, and to allow it is an error where it is denied above.
 		},
 	})
 	if err != nil {

@@ -55,6 +55,7 @@ func NewPlan(spec Spec, c *Caller) (*Plan, error) {
 	p.describe(c)
 	return p, nil
 }
+
 // planProc refuses a procfs that shows another PID namespace: the PID of the command would name somebody else there, whose
 // id map would be written.
 func (p *Plan) planProc(c *Caller) error {
@@ -64,7 +65,6 @@ func (p *Plan) planProc(c *Caller) error {
 	return refuse("", "mount a procfs of this PID namespace on /proc, as nsview run --mount-proc does",
 		"/proc shows the processes of another PID namespace than this one")
 }
-
 
 func (p *Plan) planCommand(*Caller) error {
 	if len(p.Spec.Command) == 0 {

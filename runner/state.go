@@ -108,15 +108,23 @@ func checkFree(dir, name string) error {
 		return nil
 	}
 	var s State
-	if err == nil && json.Unmarshal(b, &s) == nil {
-		if started, err := startTime(s.PID); err == nil && started == s.StartTime {
-			return &Error{What: "--name " + name, Err: fmt.Errorf("the name is taken by process %d", s.PID), Status: StatusFailure}
-		}
+	if err == nil && json.Unmarshal(b, &s) == nil && s.lives() {
+		return &Error{What: "--name " + name, Err: fmt.Errorf("the name is taken by process %d", s.PID), Status: StatusFailure}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// lives reports whether the process of a state is still there. A zombie, which nobody has reaped yet, is not; a process
+// whose first thread has ended looks like one, but has other threads.
+func (s State) lives() bool {
+	started, err := startTime(s.PID)
+	if err != nil || started != s.StartTime {
+		return false
+	}
+	return !strings.HasPrefix(statusField(s.PID, "State"), "Z") || statusField(s.PID, "Threads") != "1"
 }
 
 // writeState writes the state of c, whole or not at all.

@@ -34,7 +34,8 @@ namespace, which --map-root, --map-current and --map-auto make.
 
 A flag makes the namespaces that it needs: a map flag and --setgroups --user;
 --init --pid; --mount-proc --pid and --mount; --root, --bind and --tmpfs
---mount; --hostname --uts; --time-offset --time.
+--mount; --hostname --uts; --time-offset --time. The namespaces of another
+process are joined with --join-TYPE TARGET; nsview --help says what a TARGET is.
 
 COMMAND runs as your own ids where the map has them, else as 0, else as the
 lowest mapped id; --uid and --gid choose others. It has capabilities only as

@@ -280,7 +280,11 @@ func cloneError(p *Plan, err error) error {
 	case errors.Is(err, unix.EPERM) && p.Spec.has(User):
 		hint = "user namespaces may be switched off (kernel.unprivileged_userns_clone, apparmor_restrict_unprivileged_userns), and a chroot cannot make one"
 	}
-	return &Error{Err: fmt.Errorf("make the namespaces %v: %w", p.Spec.New, err), Hint: hint, Status: StatusFailure}
+	what := "start the stage"
+	if len(p.Spec.New) > 0 {
+		what = fmt.Sprintf("make the namespaces %v", p.Spec.New)
+	}
+	return &Error{Err: fmt.Errorf("%s: %w", what, err), Hint: hint, Status: StatusFailure}
 }
 
 // writeMaps writes setgroups and the maps of the stage's new user namespace.

@@ -295,7 +295,7 @@ func (p *Plan) writeMaps(pid int) error {
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	if p.Setgroups == "deny" {
 		if err := writeOnce(dir+"setgroups", "deny"); err != nil {
-			return err
+			return notWritten(err)
 		}
 	}
 	write := func(kind idmap.Kind, m idmap.Map, through string) error {
@@ -306,7 +306,7 @@ func (p *Plan) writeMaps(pid int) error {
 			return newidmap(through, pid, m)
 		}
 		if err := writeOnce(dir+string(kind)+"_map", m.Format()); err != nil {
-			return fmt.Errorf("%s: %w", mapName(kind, m), err)
+			return notWritten(fmt.Errorf("%s: %w", mapName(kind, m), err))
 		}
 		return nil
 	}
@@ -314,6 +314,15 @@ func (p *Plan) writeMaps(pid int) error {
 		return err
 	}
 	return write(idmap.GID, p.GIDMap, p.GIDThrough)
+}
+
+// notWritten explains why a file of the stage in /proc could not be written.
+func notWritten(err error) error {
+	e := &Error{Err: err, Status: StatusFailure}
+	if errors.Is(err, unix.EACCES) {
+		e.Hint = "is the nsview program readable for you? Else the kernel keeps /proc/PID of who executes it to root"
+	}
+	return e
 }
 
 // undo removes what a failed start has made.

@@ -77,11 +77,11 @@ func keepsNoFiles(fsType string) bool {
 func hostPath(mounts []*Mount, dir, prefer string) string {
 	path, depth := "", -1
 	for _, m := range mounts {
-		rest, ok := below(dir, m.Root)
+		rest, ok := beneath(m.Root, dir)
 		if !ok {
 			continue
 		}
-		at := joinPath(m.Point, rest)
+		at := join(m.Point, rest)
 		if at == prefer {
 			return at
 		}
@@ -90,27 +90,4 @@ func hostPath(mounts []*Mount, dir, prefer string) string {
 		}
 	}
 	return path
-}
-
-// below is the part of path under dir, "" for dir itself.
-func below(path, dir string) (string, bool) {
-	switch {
-	case path == dir:
-		return "", true
-	case dir == "/":
-		return path[min(1, len(path)):], true
-	case len(path) > len(dir) && path[:len(dir)] == dir && path[len(dir)] == '/':
-		return path[len(dir)+1:], true
-	}
-	return "", false
-}
-
-func joinPath(dir, rest string) string {
-	switch {
-	case rest == "":
-		return dir
-	case dir == "/":
-		return "/" + rest
-	}
-	return dir + "/" + rest
 }

@@ -43,13 +43,13 @@ func ownerRow(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {
 	if v.PID != nil {
 		pid = strconv.Itoa(*v.PID)
 	}
-	uid, gid := ownerID(v, "uid", v.UID), ownerID(v, "gid", v.GID)
+	uid, gid := viewID(v.UnknownIDs, "uid", v.UID), viewID(v.UnknownIDs, "gid", v.GID)
 	return []string{v.Viewer, pid, modeText(f.Type, f.Mode), ownerName(v.User, uid), ownerName(v.Group, gid), uid, gid}
 }
 
-// ownerID is an id, or why there is none.
-func ownerID(v *nsinspect.OwnerView, which string, id idmap.Inside) string {
-	if slices.Contains(v.UnknownIDs, which) {
+// viewID is an id, or why there is none.
+func viewID(unknown []string, which string, id idmap.Inside) string {
+	if slices.Contains(unknown, which) {
 		return "unknown"
 	}
 	return id.String()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,11 +89,19 @@ const maxTreeGaps = 1000
 // not be listed, or a file system that does not answer, which costs one deadline. What vanishes meanwhile is not there.
 // After ctx is done Tree returns at once, with its error, and Each may then still be running.
 func (w *Walker) Tree(ctx context.Context, ask TreeAsk) ([]nsinspect.Gap, error) {
+	return w.newTree(ctx, ask).walk()
+}
+
+func (w *Walker) newTree(ctx context.Context, ask TreeAsk) *tree {
 	t := &tree{w: w, ctx: ctx, ask: ask, table: w.snap.Observer.MountTable, late: map[int]int{}, silent: map[int]bool{}}
 	t.cond = sync.NewCond(&t.mu)
 	if ask.Process != nil {
 		t.table = ask.Process.MountTable
 	}
+	return t
+}
+
+func (t *tree) walk() ([]nsinspect.Gap, error) {
 	root, err := t.begin()
 	if err != nil || root == nil {
 		return t.gaps, err
@@ -104,13 +113,13 @@ func (w *Walker) Tree(ctx context.Context, ask TreeAsk) ([]nsinspect.Gap, error)
 	t.watch()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ctx.Err() == nil {
+	if t.ctx.Err() == nil {
 		t.drop(root)
 	}
 	if t.moreGaps > 0 {
-		t.gaps = append(t.gaps, nsinspect.Gap{Subject: ask.Path, Fact: "tree", Error: fmt.Sprintf("%d gaps more than these", t.moreGaps)})
+		t.gaps = append(t.gaps, nsinspect.Gap{Subject: t.ask.Path, Fact: "tree", Error: fmt.Sprintf("%d gaps more than these", t.moreGaps)})
 	}
-	return t.gaps, ctx.Err()
+	return t.gaps, t.ctx.Err()
 }
 
 // tree is one walk. Directories to read are tasks on one stack: whoever takes the topmost goes down first, so that the
@@ -388,7 +397,10 @@ func (t *tree) region(st *stat, rel string, bounds *boundary) *Region {
 	}
 	t.mu.Lock()
 	for _, g := range f.Gaps {
-		t.addGap(g)
+		same := func(o nsinspect.Gap) bool { return o.Subject == t.ask.Path && o.Fact == g.Fact && o.Error == g.Error }
+		if !slices.ContainsFunc(t.gaps, same) { // what holds for the whole tree is said once
+			t.addGap(g)
+		}
 	}
 	t.mu.Unlock()
 	f.Gaps = nil

@@ -59,8 +59,8 @@ type TreeViewer struct {
 }
 
 // Pair judges who owns the files of an owner pair for everyone who sees the file f: seen is the pair as f's first sighting
-// shows it. It answers for all files that are seen through the same mounts as f. The host's ids are those of the first
-// sighting.
+// shows it. It answers for all files that are seen through the same mounts as f. The ids apart are the host's by its first
+// view, or of the first sighting where it has none.
 func (o *OwnerViewers) Pair(f *FileFacts, seen RawIDs) (FileOwners, OwnerIDs, []Gap) {
 	pair := *f
 	pair.Gaps = nil
@@ -90,6 +90,12 @@ func (o *OwnerViewers) Pair(f *FileFacts, seen RawIDs) (FileOwners, OwnerIDs, []
 	if len(pair.Sightings) > 0 {
 		host.UID, _ = judged.seenAs(&pair.Sightings[0], &judged.uid)
 		host.GID, _ = judged.seenAs(&pair.Sightings[0], &judged.gid)
+	}
+	for i := range judged.out.Views {
+		if v := &judged.out.Views[i]; v.PID == nil { // asked inside a container: what the host calls it is meant
+			host = v.Host
+			break
+		}
 	}
 	for i := range judged.gaps {
 		judged.gaps[i].Subject = fmt.Sprintf("files of %d:%d in %s", seen.UID, seen.GID, judged.gaps[i].Subject)

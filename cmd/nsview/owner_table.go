@@ -21,6 +21,13 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 		t.Header = append(t.Header, "HOST-UID", "HOST-GID", "ON-DISK", "MOUNT", "FSTYPE", "IDMAP", "FLAGS")
 	}
 	t.Header = append(t.Header, "PATH")
+	t.KeepEnd = []int{len(t.Header) - 1}
+	if !wide { // who sees it where is asked for before these two
+		t.Spare = []int{slices.Index(t.Header, "PID"), slices.Index(t.Header, "MODE")}
+	}
+	if several {
+		t.KeepEnd = append(t.KeepEnd, 0)
+	}
 	for i := range r.Files {
 		f := &r.Files[i]
 		for j := range f.Views {

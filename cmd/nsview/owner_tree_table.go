@@ -19,6 +19,10 @@ func treeTable(r *nsinspect.OwnerSummary, several, wide bool) *render.Table {
 		t.Header = append(t.Header, "PID", "USERNS", "FLAGS")
 	}
 	t.Header = append(t.Header, "PATH")
+	t.KeepEnd = []int{len(t.Header) - 1}
+	if several {
+		t.KeepEnd = append(t.KeepEnd, 0)
+	}
 	for i := range r.Trees {
 		tree := &r.Trees[i]
 		for j := range tree.Owners {

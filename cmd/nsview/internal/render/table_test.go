@@ -162,3 +162,22 @@ func TestTreeTable(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Where it is narrow, columns that can be spared go first, and a path keeps its end.
+func TestTableSparesColumns(t *testing.T) {
+	table := &Table{
+		Header: []string{"VIEWER", "PID", "MODE", "UID", "PATH"}, Spare: []int{1, 2}, KeepEnd: []int{4},
+		Rows: [][]string{{"host", "4711", "-rw-r--r--", "1000", "/srv/a/rather/long/日本/file"}},
+	}
+	for width, want := range map[int]string{
+		80: "VIEWER  PID   MODE        UID   PATH\nhost    4711  -rw-r--r--  1000  /srv/a/rather/long/日本/file\n",
+		59: "VIEWER  MODE        UID   PATH\nhost    -rw-r--r--  1000  /srv/a/rather/long/日本/file\n",
+		43: "VIEWER  UID   PATH\nhost    1000  /srv/a/rather/long/日本/file\n",
+		28: "VIEWER  UID   PATH\nhost    1000  …ong/日本/file\n",
+		24: "VIEWER  UID   PATH\nhost    1000  …日本/file\n",
+	} {
+		if got := rendered(t, table, TableOptions{Width: width}); got != want {
+			t.Errorf("%d columns:\n%swant\n%s", width, got, want)
+		}
+	}
+}

@@ -84,7 +84,8 @@ func (w *Walker) open(ctx context.Context, ask *Ask, table int, keep bool) (st *
 			return look(fd, nil)
 		})
 	} else {
-		full, err := w.fromCwd(ctx, ask, table)
+		var full string
+		full, err = w.fromCwd(ctx, ask, table)
 		if err != nil {
 			return nil, "", -1, err
 		}

@@ -28,7 +28,7 @@ type treeLister struct {
 	q    *ownerAsk
 	ctx  context.Context
 	stop context.CancelFunc
-	path string // of the tree, without a final slash
+	path []byte // of the tree as JSON has it, without a final slash
 
 	mu     sync.Mutex // judging, and the fields below
 	asked  int
@@ -43,7 +43,8 @@ type treeLister struct {
 type lineWriter struct {
 	text  []byte
 	dir   []byte // path of the directory, from the top of the tree on, as JSON has it
-	raw   []byte
+	rel   []byte // of the region, so too
+	raw   []byte // of either, before
 	parts map[pairKey]*lineParts
 	last  pairKey
 	line  *lineParts // of last
@@ -60,7 +61,7 @@ type lineParts struct {
 func (q *ownerAsk) listTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (*nsinspect.TreeOwners, []nsinspect.Gap, error) {
 	walking, stop := context.WithCancel(ctx)
 	defer stop()
-	l := &treeLister{q: q, ctx: ctx, stop: stop, path: strings.TrimRight(ask.Path, "/")}
+	l := &treeLister{q: q, ctx: ctx, stop: stop, path: render.AppendJSON(nil, []byte(strings.TrimRight(ask.Path, "/")))}
 	for i := range l.workers {
 		l.workers[i].parts = map[pairKey]*lineParts{}
 	}
@@ -84,8 +85,8 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 	w := &l.workers[worker]
 	w.raw = b.AppendDir(w.raw[:0])
 	w.dir = render.AppendJSON(w.dir[:0], w.raw)
-	region := len(render.AppendJSON(nil, []byte(b.Region.Rel)))
-	path := render.AppendJSON(nil, []byte(l.path))
+	w.raw = append(w.raw[:0], b.Region.Rel...)
+	w.rel = render.AppendJSON(w.rel[:0], w.raw)
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		k := pairKey{b.Region, nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
@@ -99,7 +100,7 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 			}
 			w.last = k
 		}
-		w.append(path, region, e)
+		w.append(l.path, len(w.rel), e)
 		if len(w.text) >= lineBuffer {
 			l.flush(w)
 		}

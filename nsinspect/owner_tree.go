@@ -48,7 +48,8 @@ type PairView struct {
 	UnknownIDs []string     `json:"unknown_ids,omitempty"`
 }
 
-// TreeViewer is how many files of a tree one viewer sees, and of how many it does not see the owner.
+// TreeViewer is how many files of a tree one viewer sees, and of how many it does not see the owner. Of processes that
+// are named by their PID only those files count that they see otherwise than the host or their container.
 type TreeViewer struct {
 	Viewer   string `json:"viewer"`
 	PID      *int   `json:"pid"`

@@ -44,14 +44,6 @@ func (a *app) volumeOwners(ctx context.Context, s *nsinspect.Snapshot, list *nsi
 	}
 }
 
-// fileFacts reads the facts about a file, or takes them from the stored snapshot.
-func (a *app) fileFacts(ctx context.Context, s *nsinspect.Snapshot, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
-	if a.from != "" {
-		return storedFile(s, ask)
-	}
-	return w.File(ctx, ask)
-}
-
 // printWhole prints each container with everything about it.
 func (a *app) printWhole(s *nsinspect.Snapshot, list *nsinspect.ContainerList) error {
 	o := a.tableOptions()
@@ -204,7 +196,7 @@ func wholeVolumes(c *nsinspect.ContainerRow) *render.Table {
 func viewOwner(v *nsinspect.Volume, host bool) string {
 	for i := range v.Views {
 		if w := &v.Views[i]; (w.Viewer == "host") == host {
-			return ownerName(w.User, ownerID(w, "uid", w.UID)) + ":" + ownerName(w.Group, ownerID(w, "gid", w.GID))
+			return ownerName(w.User, viewID(w.UnknownIDs, "uid", w.UID)) + ":" + ownerName(w.Group, viewID(w.UnknownIDs, "gid", w.GID))
 		}
 	}
 	return ""

@@ -153,7 +153,7 @@ func (q *ownerAsk) resolve() error {
 func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinspect.FileFacts, errs []error) {
 	w := pathwalk.New(q.s, q.atlas, q.app.proc)
 	for _, path := range files {
-		f, err := q.look(ctx, w, pathwalk.Ask{Path: path, Follow: q.flags.follow, Process: q.process, Target: q.target})
+		f, err := q.app.fileFacts(ctx, q.s, w, pathwalk.Ask{Path: path, Follow: q.flags.follow, Process: q.process, Target: q.target})
 		if ctx.Err() != nil {
 			break
 		}
@@ -169,10 +169,10 @@ func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinsp
 	return facts, errs
 }
 
-// look reads the facts about one file, or takes them from the stored snapshot.
-func (q *ownerAsk) look(ctx context.Context, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
-	if q.app.from != "" {
-		return storedFile(q.s, ask)
+// fileFacts reads the facts about one file, or takes them from the stored snapshot.
+func (a *app) fileFacts(ctx context.Context, s *nsinspect.Snapshot, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
+	if a.from != "" {
+		return storedFile(s, ask)
 	}
 	return w.File(ctx, ask)
 }

@@ -398,7 +398,7 @@ func (t *tree) region(st *stat, rel string, bounds *boundary) *Region {
 	t.mu.Lock()
 	for _, g := range f.Gaps {
 		same := func(o nsinspect.Gap) bool { return o.Subject == t.ask.Path && o.Fact == g.Fact && o.Error == g.Error }
-		if !slices.ContainsFunc(t.gaps, same) { // what holds for the whole tree is said once
+		if t.ctx.Err() == nil && !slices.ContainsFunc(t.gaps, same) { // what holds for the whole tree is said once
 			t.addGap(g)
 		}
 	}

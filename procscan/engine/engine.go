@@ -130,9 +130,18 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 }
 
 // judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
+// Of a container that root's engine has, nobody else's word counts: a user may write down the id of any.
 func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
-	var claims []nsinspect.Claim
-	of := make(map[[2]string]int) // ENGINE and ID to the claim
+	type name struct{ engine, id string }
+	type word struct {
+		name
+		by uint32
+	}
+	var (
+		holds  []Found
+		of     = make(map[word]int)
+		rooted = make(map[name]bool)
+	)
 	for _, engine := range list {
 		for _, f := range engine.Identify(e) {
 			f.Engine = engine.nameOf(&f)
@@ -142,12 +151,19 @@ func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim 
 			if f.InitPID != 0 && !may(&f) {
 				continue
 			}
-			key := [2]string{f.Engine, f.ID}
+			key := word{name{f.Engine, f.ID}, f.By}
 			if at, known := of[key]; known {
-				complete(&claims[at], &f.Claim)
+				complete(&holds[at].Claim, &f.Claim)
 				continue
 			}
-			of[key] = len(claims)
+			of[key] = len(holds)
+			holds = append(holds, f)
+			rooted[key.name] = rooted[key.name] || f.By == 0
+		}
+	}
+	var claims []nsinspect.Claim
+	for _, f := range holds {
+		if f.By == 0 || !rooted[name{f.Engine, f.ID}] {
 			claims = append(claims, f.Claim)
 		}
 	}
@@ -170,8 +186,13 @@ func complete(claim, other *nsinspect.Claim) {
 	if claim.Name == "" {
 		claim.Name = other.Name
 	}
-	if claim.Pod == nil {
+	switch {
+	case claim.Pod == nil:
 		claim.Pod = other.Pod
+	case claim.Pod.UID == "" && other.Pod != nil:
+		pod := *claim.Pod
+		pod.UID = other.Pod.UID
+		claim.Pod = &pod
 	}
 	if len(claim.Chain) == 0 {
 		claim.Chain = other.Chain

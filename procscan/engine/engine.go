@@ -42,7 +42,10 @@ type Engine struct {
 func engines() []Engine {
 	return []Engine{
 		docker(),
+		containerd(),
+		crio(),
 		nsview(),
+		cgroups(),
 	}
 }
 

@@ -98,11 +98,16 @@ func (e *Evidence) init(match func(*nsinspect.Process) bool) *nsinspect.Process 
 		if p.Kthread || !match(p) {
 			continue
 		}
-		if best == nil || isInit(p) && !isInit(best) || isInit(p) == isInit(best) && p.StartTime < best.StartTime {
+		if best == nil || standsBefore(p, best) {
 			best = p
 		}
 	}
 	return best
+}
+
+// standsBefore reports whether p, rather than q, stands for the container that both are in.
+func standsBefore(p, q *nsinspect.Process) bool {
+	return isInit(p) && !isInit(q) || isInit(p) == isInit(q) && p.StartTime < q.StartTime
 }
 
 func isInit(p *nsinspect.Process) bool { return len(p.PIDs) > 1 && p.PIDs[len(p.PIDs)-1] == 1 }

@@ -21,20 +21,21 @@ type cgroupName struct {
 // made them.
 //
 // The path is relative to the observer's cgroup namespace: /../ID is beside the observer's own cgroup (cgroups(7)).
-func fromCgroup(cgroup string) (cgroupName, bool) {
+// parent is the path of the cgroup in which the container's was made.
+func fromCgroup(cgroup string) (name cgroupName, parent string, ok bool) {
 	var w cgroupWalk
 	parts := strings.Split(strings.Trim(strings.TrimSuffix(cgroup, " (deleted)"), "/"), "/")
 	for i, part := range parts {
 		if w.container(part) {
 			supervisor := w.engine == "nspawn" && i+1 < len(parts) && parts[i+1] == "supervisor" // systemd-nspawn itself
-			return w.cgroupName, w.id != "" && !supervisor
+			return w.cgroupName, "/" + strings.Join(w.above, "/"), w.id != "" && !supervisor
 		}
 		if !w.enter(part) {
 			break
 		}
 		w.above = append(w.above, part)
 	}
-	return cgroupName{}, false
+	return cgroupName{}, "", false
 }
 
 // cgroupWalk is what the components so far have told.

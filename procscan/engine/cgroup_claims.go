@@ -1,6 +1,13 @@
 package engine
 
-import "github.com/nsview/nsview/nsinspect"
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect"
+)
 
 // cgroups tells of the containers of all engines by the cgroups of their processes alone: where an engine's files are
 // unreadable and it has no process of its own above the container's. It comes last; about a container of which more is
@@ -13,35 +20,39 @@ func cgroups() Engine {
 const kubernetes = "kubernetes"
 
 func cgroupIdentify(e *Evidence) []Found {
-	type group struct {
+	type place struct {
 		cgroupName
+		parent string
+	}
+	type group struct {
+		place
 		init *nsinspect.Process
 	}
 	var (
 		groups []group
-		of     = make(map[cgroupName]int)
-		names  = make(map[string]cgroupName) // of a path, most of which many processes share
+		of     = make(map[place]int)
+		places = make(map[string]place) // of a path, most of which many processes share
 	)
 	for i := range e.Snapshot.Processes {
 		p := &e.Snapshot.Processes[i]
 		if p.Kthread || p.Cgroup == "" || e.hostFiles(p) {
 			continue
 		}
-		name, ok := names[p.Cgroup]
+		at, ok := places[p.Cgroup]
 		if !ok {
-			if name, ok = fromCgroup(p.Cgroup); !ok {
-				name = cgroupName{}
+			if name, parent, ok := fromCgroup(p.Cgroup); ok {
+				at = place{name, parent}
 			}
-			names[p.Cgroup] = name
+			places[p.Cgroup] = at
 		}
-		if name.id == "" {
+		if at.id == "" {
 			continue
 		}
-		n, ok := of[name]
+		n, ok := of[at]
 		if !ok {
 			n = len(groups)
-			of[name] = n
-			groups = append(groups, group{cgroupName: name})
+			of[at] = n
+			groups = append(groups, group{place: at})
 		}
 		if groups[n].init == nil || standsBefore(p, groups[n].init) {
 			groups[n].init = p
@@ -50,6 +61,7 @@ func cgroupIdentify(e *Evidence) []Found {
 	var found []Found
 	for i := range groups {
 		if f := groups[i].found(e, groups[i].init); f.Engine != "" {
+			f.madeIn = groups[i].parent
 			found = append(found, f)
 		}
 	}
@@ -93,4 +105,41 @@ func (e *Evidence) engineAbove(p *nsinspect.Process) string {
 		}
 	}
 	return ""
+}
+
+// cgroupMounts are the hierarchies that are mounted where systemd mounts them (cgroups(7)): the unified one, and below it
+// or in its place those of version 1.
+func cgroupMounts(hostRoot string) []string {
+	root := filepath.Join(hostRoot, "/sys/fs/cgroup")
+	var top, st unix.Stat_t
+	if unix.Stat(root, &top) != nil {
+		return nil
+	}
+	mounts := []string{root}
+	entries, _ := os.ReadDir(root) // those that it could not read are not looked at
+	for _, entry := range entries {
+		if name := filepath.Join(root, entry.Name()); unix.Lstat(name, &st) == nil && st.Dev != top.Dev {
+			mounts = append(mounts, name)
+		}
+	}
+	return mounts
+}
+
+// disown makes a claim that rests on a cgroup the word of who could make that cgroup: the owner of the one above, in
+// whichever hierarchy. It reports whether that is one user. What is above the observer's cgroup namespace is not seen.
+func disown(f *Found, mounts []string) bool {
+	for _, mount := range mounts {
+		var st unix.Stat_t
+		if unix.Stat(mount+f.madeIn, &st) != nil || st.Uid == 0 && st.Mode&0o002 == 0 {
+			continue
+		}
+		if st.Mode&0o002 != 0 || f.By != 0 && f.By != st.Uid {
+			return false
+		}
+		if f.By == 0 && f.Name != "" {
+			f.ID = ownID(st.Uid, f.ID)
+		}
+		f.By = st.Uid
+	}
+	return true
 }

@@ -103,7 +103,7 @@ func TestFromCgroup(t *testing.T) {
 		"/pod" + kubeUID + "/" + hexA:                                {},
 		"//docker//" + hexA:                                          {},
 	} {
-		got, ok := fromCgroup(path)
+		got, _, ok := fromCgroup(path)
 		if !ok {
 			got = cgroupName{}
 		}
@@ -120,18 +120,21 @@ func FuzzFromCgroup(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		name, ok := fromCgroup(path)
+		name, parent, ok := fromCgroup(path)
 		if ok != (name.id != "") && ok {
 			t.Errorf("%q: %+v, %v", path, name, ok)
 		}
 		if !ok {
 			return
 		}
+		if !strings.HasPrefix("/"+strings.Trim(path, "/")+"/", strings.TrimSuffix(parent, "/")+"/") {
+			t.Errorf("%q: made in %q", path, parent)
+		}
 		if !plainUnit(name.id) {
 			t.Errorf("%q: the id is %q", path, name.id)
 		}
 		// What is made below a container's cgroup is the container's.
-		if below, ok := fromCgroup(path + "/payload/docker/" + hexB); !strings.HasSuffix(path, ")") && (!ok || below != name) {
+		if below, _, ok := fromCgroup(path + "/payload/docker/" + hexB); !strings.HasSuffix(path, ")") && (!ok || below != name) {
 			t.Errorf("%q: %+v, below it %+v", path, name, below)
 		}
 	})

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,6 +18,10 @@ const (
 )
 
 func TestLiveContainerd(t *testing.T) {
+	slice := "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + unitID + ".slice"
+	for _, left := range []string{slice, "/default", "/nsview-test"} {
+		enginetest.RemoveCgroups(t, left)
+	}
 	d := enginetest.StartContainerd(t, "default", "nsview-test", "k8s.io")
 	data := d.Dir + "/data/pods/" + kubeUID + "/volumes/kubernetes.io~empty-dir/data"
 	enginetest.Run(t, nil, "mkdir", "-p", data)
@@ -29,9 +32,8 @@ func TestLiveContainerd(t *testing.T) {
 	d.Run("default", "container", "create", enginetest.ContainerdImage, "nsview-test-made")
 
 	// As the CRI plugin and the kubelet with systemd's cgroup driver have it.
-	slice := "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + strings.ReplaceAll(kubeUID, "-", "_") + ".slice/"
 	notes := func(id string, more ...string) []string {
-		flags := []string{"--cgroup", slice + "cri-containerd-" + id + ".scope"}
+		flags := []string{"--cgroup", slice + "/cri-containerd-" + id + ".scope"}
 		for _, note := range append(more, "sandbox-id="+sandboxID, "sandbox-name=db-0", "sandbox-namespace=prod") {
 			flags = append(flags, "--annotation", "io.kubernetes.cri."+note)
 		}

@@ -105,6 +105,8 @@ type Found struct {
 	// By is the uid whose word it is. Root may speak for every process, others only for those in user namespaces of
 	// theirs.
 	By uint32
+
+	madeIn string // the cgroup above the one that the claim rests on
 }
 
 // Claims asks every engine for its containers. A claim with a process is about one that is in snap and was not reused
@@ -122,7 +124,11 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	e.Programs = r.programs(list)
 	e.Users = r.users(e.Programs)
 	r.files(list, e)
+	mounts := cgroupMounts(o.HostRoot)
 	claims := judge(list, e, func(f *Found) bool {
+		if f.madeIn != "" && !disown(f, mounts) {
+			return false
+		}
 		owns, gap := believed(snap, f, o)
 		if gap != nil {
 			r.gaps = append(r.gaps, *gap)

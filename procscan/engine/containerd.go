@@ -209,7 +209,7 @@ func containerdIdentify(e *Evidence) []Found {
 		if f == nil || task.ns == dockerNamespace || bundles[task.bundle] {
 			continue
 		}
-		f.ID, f.Name = task.name(f.By), task.id
+		f.ID, f.Name = task.name(f.By), task.called()
 		found = append(found, *f)
 	}
 	return found
@@ -233,8 +233,16 @@ func (t *containerdTask) name(uid uint32) string {
 	return ownID(uid, t.ns+"/"+t.id)
 }
 
+// called is what a task is called that no annotation names: an id made at random is no name.
+func (t *containerdTask) called() string {
+	if hexID(t.id) {
+		return ""
+	}
+	return t.id
+}
+
 func (t *containerdTask) claim(e *Evidence, r containerdRoot, spec *bundleSpec) nsinspect.Claim {
-	claim := nsinspect.Claim{ID: t.name(r.owner), Name: t.id}
+	claim := nsinspect.Claim{ID: t.name(r.owner), Name: t.called()}
 	claim.EngineFacts = nsinspect.EngineFacts{State: "created", Evidence: "state", Bundle: t.bundle, Labels: spec.Annotations}
 	claim.Image = spec.Annotations["io.kubernetes.cri.image-name"]
 	if name := spec.Annotations["nerdctl/name"]; name != "" {

@@ -65,6 +65,9 @@ func TestContainerdUnreadable(t *testing.T) {
 		if kube := id == kubeID || id == sandboxID; c.Evidence != evidence || kube != (c.Pod != nil && c.Pod.UID == kubeUID) {
 			t.Errorf("%s is %+v", id, c)
 		}
+		if want := map[bool]string{false: "w1"}[hexID(id)]; c.Name != want {
+			t.Errorf("%s is called %q, want %q", id, c.Name, want)
+		}
 	}
 	if len(got) != 4 {
 		t.Errorf("there are %v", slices.Sorted(maps.Keys(got)))

@@ -44,6 +44,7 @@ func engines() []Engine {
 		docker(),
 		containerd(),
 		crio(),
+		lxc(),
 		nsview(),
 		cgroups(),
 	}

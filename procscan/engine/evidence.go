@@ -169,3 +169,38 @@ func (p *Program) flag(names ...string) string {
 	}
 	return ""
 }
+
+// globMeta are the characters that mean something in a pattern.
+const globMeta = `*?[\`
+
+// plainComponent reports whether name is one component of a path, and no pattern.
+func plainComponent(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/"+globMeta)
+}
+
+// fileBy is the file with that path as the word of a uid, nil when it was not read or is somebody else's word.
+func (e *Evidence) fileBy(name string, by uint32) *File {
+	for i := range e.Files {
+		if e.Files[i].Path == name && e.Files[i].Get == "" && e.Files[i].By == by {
+			return &e.Files[i]
+		}
+	}
+	return nil
+}
+
+// firstChild is the container of a program that is the parent of its first process: PID 1 inside, else the oldest of the
+// children that are in other namespaces than the program. Nil when it has none.
+func (e *Evidence) firstChild(program *Program) *nsinspect.Process {
+	return e.init(func(p *nsinspect.Process) bool { return p.PPID == program.PID && e.apart(p) })
+}
+
+// apart reports whether a process is in another PID, mount or user namespace than its parent, by whatever is readable.
+func (e *Evidence) apart(p *nsinspect.Process) bool {
+	up := e.Snapshot.Process(p.PPID)
+	if up == nil {
+		return len(p.PIDs) > 1
+	}
+	differ := func(a, b nsinspect.Inode) bool { return a != 0 && b != 0 && a != b }
+	a, b := &p.Namespaces, &up.Namespaces
+	return len(p.PIDs) > len(up.PIDs) || differ(a.Mnt, b.Mnt) || differ(a.PID, b.PID) || differ(a.User, b.User)
+}

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan/engine/enginetest"
+)
+
+func TestLiveLXC(t *testing.T) {
+	l := enginetest.StartLXC(t)
+	data := enginetest.Dir(t)
+	l.Create("nsview-test-plain", 0, "lxc.mount.entry = "+data+" data none bind,ro 0 0")
+	l.Create("nsview-test-mapped", 700000, "lxc.idmap = u 0 700000 65536", "lxc.idmap = g 0 700000 65536", "lxc.init.uid = 999")
+	l.Create("nsview-test-made", 0)
+	l.Start("nsview-test-plain")
+	l.Start("nsview-test-mapped")
+
+	s := look(t)
+	c := container(t, s, "nsview-test-plain")
+	if c.Engine != "lxc" || c.State != "running" || c.Evidence != "process" || c.Processes != 1 || len(c.UIDMap) != 0 {
+		t.Errorf("the container is %+v", c)
+	}
+	if got := l.Run("lxc-info", "nsview-test-plain", "-p", "-H"); got != itoa(uint32(c.InitPID)) {
+		t.Errorf("init is %d, LXC says %s", c.InitPID, got)
+	}
+	if diff := cmp.Diff([]nsinspect.EngineMount{
+		{Type: "bind", Source: data, Destination: "/data", Options: []string{"bind", "ro"}, ReadOnly: true},
+	}, c.Mounts); diff != "" {
+		t.Error(diff)
+	}
+	if want := []string{"monitor lxc-start"}; !slices.Equal(roles(c), want) {
+		t.Errorf("chain %v, want %v", roles(c), want)
+	}
+
+	c = container(t, s, "lxc:nsview-test-mapped")
+	want := idmap.Map{{Outside: 700000, Count: 65536}}
+	if c.User != "999" || !slices.Equal(c.UIDMap, want) || !slices.Equal(c.GIDMap, want) {
+		t.Errorf("the container with maps is %+v", c)
+	}
+	if maps := s.Maps(c.IDMaps); !slices.Equal(maps.UID, want) {
+		t.Errorf("the kernel has %v, configured is %v", maps.UID, want)
+	}
+	if c := container(t, s, "nsview-test-made"); c.State != "stopped" || c.Running() {
+		t.Errorf("the container that was never started is %+v", c)
+	}
+
+	l.Run("lxc-freeze", "nsview-test-plain")
+	if c := container(t, look(t), "nsview-test-plain"); c.State != "frozen" {
+		t.Errorf("the frozen container is %s", c.State)
+	}
+	l.Run("lxc-unfreeze", "nsview-test-plain")
+}

@@ -45,6 +45,8 @@ func engines() []Engine {
 		containerd(),
 		crio(),
 		lxc(),
+		nspawn(),
+		bwrap(),
 		nsview(),
 		cgroups(),
 	}

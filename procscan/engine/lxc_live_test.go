@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,7 @@ import (
 )
 
 func TestLiveLXC(t *testing.T) {
-	l := enginetest.StartLXC(t)
+	l := enginetest.StartLXC(t, 0)
 	data := enginetest.Dir(t)
 	l.Create("nsview-test-plain", 0, "lxc.mount.entry = "+data+" data none bind,ro 0 0")
 	l.Create("nsview-test-mapped", 700000, "lxc.idmap = u 0 700000 65536", "lxc.idmap = g 0 700000 65536", "lxc.init.uid = 999")
@@ -54,4 +55,19 @@ func TestLiveLXC(t *testing.T) {
 		t.Errorf("the frozen container is %s", c.State)
 	}
 	l.Run("lxc-unfreeze", "nsview-test-plain")
+}
+
+// An ordinary user's containers have no cgroup of their own, and the user's uid in their ids.
+func TestLiveLXCOfAUser(t *testing.T) {
+	const user = 42424
+	l := enginetest.StartLXC(t, user)
+	l.Create("nsview-test-own", user, "lxc.idmap = u 0 42424 1", "lxc.idmap = g 0 42424 1")
+	l.Start("nsview-test-own")
+	c := container(t, look(t), "nsview-test-own")
+	if c.Engine != "lxc" || !strings.HasPrefix(c.ID, "42424/") || !c.Running() || !slices.Equal(c.UIDMap, idmap.Map{{Outside: user, Count: 1}}) {
+		t.Errorf("the container is %+v", c)
+	}
+	if got := l.Run("lxc-info", "nsview-test-own", "-p", "-H"); got != itoa(uint32(c.InitPID)) {
+		t.Errorf("init is %d, LXC says %s", c.InitPID, got)
+	}
 }

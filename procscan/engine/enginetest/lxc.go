@@ -11,14 +11,18 @@ import (
 // LXC is a directory of LXC containers of the test's own.
 type LXC struct {
 	t    *testing.T
+	uid  int
 	Path string // the LXCPATH of its containers
 }
 
-// StartLXC makes a directory for containers.
-func StartLXC(t *testing.T) *LXC {
+// StartLXC makes a directory for containers of a user, who need not be in /etc/passwd.
+func StartLXC(t *testing.T, uid int) *LXC {
 	t.Helper()
-	Need(t, "lxc-start", "lxc-stop", "lxc-freeze", "busybox")
-	l := &LXC{t: t, Path: Dir(t)}
+	Need(t, "lxc-start", "lxc-stop", "lxc-freeze", "busybox", "setpriv")
+	l := &LXC{t: t, uid: uid, Path: Dir(t)}
+	if err := os.Chown(l.Path, uid, uid); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := os.RemoveAll("/run/lxc/lock" + l.Path); err != nil {
 			t.Error(err)
@@ -38,7 +42,11 @@ func (l *LXC) Create(name string, root int, config ...string) {
 		"lxc.uts.name = " + name, "lxc.rootfs.path = dir:" + dir + "/rootfs", "lxc.net.0.type = empty",
 		"lxc.init.cmd = /bin/sleep 1000", "lxc.apparmor.profile = unconfined",
 	}, config...)
-	if err := os.WriteFile(dir+"/config", []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+	err := os.WriteFile(dir+"/config", []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+	if err == nil {
+		err = os.Chown(dir+"/config", l.uid, l.uid)
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -51,7 +59,7 @@ func (l *LXC) Start(name string) {
 		l.t.Fatal(err)
 	}
 	// Where LXC finds newuidmap it uses it, also as root, who has no grant in /etc/subuid.
-	Run(l.t, []string{"PATH=/nonexistent"}, program, "-P", l.Path, "-n", name, "-d", "-o", l.Path+"/log", "-l", "INFO")
+	l.as("PATH=/nonexistent", program, "-P", l.Path, "-n", name, "-d", "-o", l.Path+"/log", "-l", "INFO")
 	l.t.Cleanup(func() {
 		if l.t.Failed() {
 			log, _ := os.ReadFile(l.Path + "/log")
@@ -64,5 +72,15 @@ func (l *LXC) Start(name string) {
 // Run runs one of LXC's commands on a container.
 func (l *LXC) Run(command, name string, args ...string) string {
 	l.t.Helper()
-	return Run(l.t, nil, command, append([]string{"-P", l.Path, "-n", name}, args...)...)
+	return l.as("LC_ALL=C", append([]string{command, "-P", l.Path, "-n", name}, args...)...)
+}
+
+func (l *LXC) as(env string, command ...string) string {
+	l.t.Helper()
+	id := fmt.Sprint(l.uid)
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return Run(l.t, []string{"HOME=" + l.Path, "XDG_RUNTIME_DIR=" + l.Path, env}, setpriv, append([]string{"--reuid", id, "--regid", id, "--clear-groups"}, command...)...)
 }

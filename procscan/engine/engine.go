@@ -46,6 +46,7 @@ func engines() []Engine {
 		crio(),
 		lxc(),
 		nspawn(),
+		flatpak(),
 		bwrap(),
 		nsview(),
 		cgroups(),

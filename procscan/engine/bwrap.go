@@ -18,8 +18,9 @@ func bwrap() Engine {
 
 func bwrapIdentify(e *Evidence) []Found {
 	var found []Found
+	first := e.firstChildren()
 	for _, p := range e.named("bwrap") {
-		init := e.firstChild(p)
+		init := first[p.PID]
 		if init == nil || !p.UID.Mapped() {
 			continue
 		}

@@ -98,16 +98,16 @@ func (e *Evidence) init(match func(*nsinspect.Process) bool) *nsinspect.Process 
 		if p.Kthread || !match(p) {
 			continue
 		}
-		if best == nil || standsBefore(p, best) {
+		if precedes(p, best) {
 			best = p
 		}
 	}
 	return best
 }
 
-// standsBefore reports whether p, rather than q, stands for the container that both are in.
-func standsBefore(p, q *nsinspect.Process) bool {
-	return isInit(p) && !isInit(q) || isInit(p) == isInit(q) && p.StartTime < q.StartTime
+// precedes reports whether p stands for a container rather than best, which may be nil.
+func precedes(p, best *nsinspect.Process) bool {
+	return best == nil || isInit(p) && !isInit(best) || isInit(p) == isInit(best) && p.StartTime < best.StartTime
 }
 
 func isInit(p *nsinspect.Process) bool { return len(p.PIDs) > 1 && p.PIDs[len(p.PIDs)-1] == 1 }
@@ -188,10 +188,16 @@ func (e *Evidence) fileBy(name string, by uint32) *File {
 	return nil
 }
 
-// firstChild is the container of a program that is the parent of its first process: PID 1 inside, else the oldest of the
-// children that are in other namespaces than the program. Nil when it has none.
-func (e *Evidence) firstChild(program *Program) *nsinspect.Process {
-	return e.init(func(p *nsinspect.Process) bool { return p.PPID == program.PID && e.apart(p) })
+// firstChildren are the containers of programs that are the parents of their first processes, by the PIDs of the
+// programs: PID 1 inside, else the oldest of the children that are in other namespaces than the program.
+func (e *Evidence) firstChildren() map[int]*nsinspect.Process {
+	first := make(map[int]*nsinspect.Process)
+	for i := range e.Snapshot.Processes {
+		if p := &e.Snapshot.Processes[i]; e.program(p.PPID) != nil && e.apart(p) && precedes(p, first[p.PPID]) {
+			first[p.PPID] = p
+		}
+	}
+	return first
 }
 
 // apart reports whether a process is in another PID, mount or user namespace than its parent, by whatever is readable.

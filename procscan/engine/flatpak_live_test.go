@@ -13,7 +13,7 @@ func TestLiveFlatpak(t *testing.T) {
 	runtimeDir, monitor := enginetest.Flatpak(t)
 	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
 	s := look(t)
-	c := container(t, s, "org.nsview.Test")
+	c := container(t, s, "flatpak:org.nsview.Test")
 	if c.Engine != "flatpak" || c.ID == "" || c.State != "running" || c.Evidence != "state" || s.Process(c.InitPID).PPID != monitor || c.Processes != 2 {
 		t.Errorf("the instance is %+v", c)
 	}

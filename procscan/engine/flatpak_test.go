@@ -43,7 +43,8 @@ PASSWORD=secret
 			by("3/info", info), by("3/pid", "29"), by("3/bwrapinfo.json", `{"child-pid": 30, "mnt-namespace": 4711}`),
 			by("4/info", info), by("4/bwrapinfo.json", `{"child-pid": 99}`),
 			// A root's instance whose process is a user's word is none.
-			{Path: "/run/user/0/.flatpak/5/info", Data: []byte(info)}, {Path: "/run/user/0/.flatpak/5/bwrapinfo.json", By: 1000, Data: []byte(`{"child-pid": 11, "mnt-namespace": 2010}`)},
+			{Path: "/run/user/0/.flatpak/5/info", Data: []byte(info)},
+			{Path: "/run/user/0/.flatpak/5/bwrapinfo.json", By: 1000, Data: []byte(`{"child-pid": 11, "mnt-namespace": 2010}`)},
 		},
 	}
 	facts := nsinspect.EngineFacts{

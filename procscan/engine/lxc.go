@@ -117,7 +117,11 @@ func lxcMonitors(e *Evidence) []lxcProgram {
 				m.path, m.name = title[:at], title[at+1:]
 			}
 		} else if p.Comm == "lxc-start" || p.Comm == "lxc-execute" {
-			m.path, m.name = p.flag("lxcpath", "P"), p.flag("name", "n")
+			options, operands := parseOptions(p.Args, lxcTakes())
+			m.path, m.name = lastOf(options, "lxcpath", "P"), lastOf(options, "name", "n")
+			if m.name == "" && p.Comm == "lxc-start" && len(operands) > 0 {
+				m.name = operands[0]
+			}
 			if m.path == "" {
 				m.path = lxcStandard(e, m.owner)
 			}
@@ -127,6 +131,16 @@ func lxcMonitors(e *Evidence) []lxcProgram {
 		}
 	}
 	return list
+}
+
+// lxcTakes are the options of lxc-start(1) and lxc-execute(1) that have an argument.
+func lxcTakes() map[string]int {
+	takes := make(map[string]int)
+	for name := range strings.FieldsSeq("n name P lxcpath f rcfile s define o logfile l logpriority p pidfile c console L console-log " +
+		"share-net share-ipc share-uts share-pid u uid g gid") {
+		takes[name] = 1
+	}
+	return takes
 }
 
 // lxcStandard is the LXCPATH of a command without -P.
@@ -208,6 +222,7 @@ func lxcIdentify(e *Evidence) []Found {
 		running = make(map[string]bool) // ENGINE:ID
 		known   = make(map[string]bool) // cgroup names of containers that have a monitor
 		places  = lxcPlaces(e)
+		first   = e.firstChildren()
 	)
 	add := func(l *lxcPlace, name string, claim nsinspect.Claim) {
 		claim.Engine, claim.ID, claim.Name = l.engine, l.id(name), name
@@ -216,7 +231,7 @@ func lxcIdentify(e *Evidence) []Found {
 		found = append(found, Found{Claim: claim, By: l.owner})
 	}
 	for _, m := range lxcMonitors(e) {
-		init := e.firstChild(m.Program)
+		init := first[m.PID]
 		if init == nil {
 			continue
 		}

@@ -22,7 +22,7 @@ func TestLiveLXC(t *testing.T) {
 	l.Start("nsview-test-mapped")
 
 	s := look(t)
-	c := container(t, s, "nsview-test-plain")
+	c := container(t, s, "lxc:nsview-test-plain")
 	if c.Engine != "lxc" || c.State != "running" || c.Evidence != "process" || c.Processes != 1 || len(c.UIDMap) != 0 {
 		t.Errorf("the container is %+v", c)
 	}
@@ -46,12 +46,12 @@ func TestLiveLXC(t *testing.T) {
 	if maps := s.Maps(c.IDMaps); !slices.Equal(maps.UID, want) {
 		t.Errorf("the kernel has %v, configured is %v", maps.UID, want)
 	}
-	if c := container(t, s, "nsview-test-made"); c.State != "stopped" || c.Running() {
+	if c := container(t, s, "lxc:nsview-test-made"); c.State != "stopped" || c.Running() {
 		t.Errorf("the container that was never started is %+v", c)
 	}
 
 	l.Run("lxc-freeze", "nsview-test-plain")
-	if c := container(t, look(t), "nsview-test-plain"); c.State != "frozen" {
+	if c := container(t, look(t), "lxc:nsview-test-plain"); c.State != "frozen" {
 		t.Errorf("the frozen container is %s", c.State)
 	}
 	l.Run("lxc-unfreeze", "nsview-test-plain")
@@ -63,11 +63,33 @@ func TestLiveLXCOfAUser(t *testing.T) {
 	l := enginetest.StartLXC(t, user)
 	l.Create("nsview-test-own", user, "lxc.idmap = u 0 42424 1", "lxc.idmap = g 0 42424 1")
 	l.Start("nsview-test-own")
-	c := container(t, look(t), "nsview-test-own")
+	c := container(t, look(t), "lxc:nsview-test-own")
 	if c.Engine != "lxc" || !strings.HasPrefix(c.ID, "42424/") || !c.Running() || !slices.Equal(c.UIDMap, idmap.Map{{Outside: user, Count: 1}}) {
 		t.Errorf("the container is %+v", c)
 	}
 	if got := l.Run("lxc-info", "nsview-test-own", "-p", "-H"); got != itoa(uint32(c.InitPID)) {
 		t.Errorf("init is %d, LXC says %s", c.InitPID, got)
+	}
+}
+
+// A monitor with another root directory than the host's, as LXD's in a snap, could be anybody's: the cgroup tells.
+func TestLiveLXCElsewhere(t *testing.T) {
+	l := enginetest.StartLXC(t, 0)
+	enginetest.Need(t, "bwrap")
+	l.Create("nsview-test-elsewhere", 0)
+	behind := []string{"bwrap", "--cap-add", "ALL", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"}
+	for _, dir := range []string{"/usr", "/etc", "/proc", "/sys", "/dev", "/run", "/var", l.Path} {
+		behind = append(behind, "--dev-bind", dir, dir)
+	}
+	l.Start("nsview-test-elsewhere", behind...)
+	c := container(t, look(t), "lxc:nsview-test-elsewhere")
+	if c.Evidence != "cgroup" || c.State != "running" || c.ID != "nsview-test-elsewhere" || c.Processes != 1 {
+		t.Errorf("the container is %+v", c)
+	}
+	if got := l.Run("lxc-info", "nsview-test-elsewhere", "-p", "-H"); got != itoa(uint32(c.InitPID)) {
+		t.Errorf("init is %d, LXC says %s", c.InitPID, got)
+	}
+	if want := []string{"monitor lxc-start"}; !slices.Equal(roles(c), want) {
+		t.Errorf("chain %v, want %v", roles(c), want)
 	}
 }

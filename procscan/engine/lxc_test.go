@@ -52,7 +52,7 @@ func TestLXCIdentify(t *testing.T) {
 		}},
 		Programs: []Program{
 			{PID: 10, PPID: 1, Comm: "lxc-start", Args: []string{"[lxc monitor] /srv/my lxc db"}},
-			{PID: 20, PPID: 1, Comm: "lxc-start", Args: []string{"lxc-start", "-F", "-n", "web", "-s", "lxc.init.cmd=/bin/sleep 9"}},
+			{PID: 20, PPID: 1, Comm: "lxc-start", Args: []string{"lxc-start", "-Fs", "lxc.init.cmd=/bin/sleep 9", "web"}},
 		},
 		Files: []File{
 			file("/etc/lxc/lxc.conf", "lxc.lxcpath = /srv/lxc\n"),

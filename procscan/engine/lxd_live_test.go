@@ -21,7 +21,7 @@ func TestLiveLXD(t *testing.T) {
 	l.Create("nsview-test-halted", "-c", "security.privileged=true")
 
 	s := look(t)
-	c := container(t, s, "nsview-test-web")
+	c := container(t, s, "lxd:nsview-test-web")
 	if c.Engine != "lxd" || c.State != "running" || c.Image != "busybox for a test" || c.Evidence != "process" {
 		t.Errorf("the container is %+v", c)
 	}
@@ -40,7 +40,7 @@ func TestLiveLXD(t *testing.T) {
 	if got := roles(c); got[len(got)-1] != "monitor lxd" {
 		t.Errorf("chain %v", got)
 	}
-	if c := container(t, s, "nsview-test-halted"); c.Engine != "lxd" || c.State != "stopped" || c.Running() || c.UIDMap != nil {
+	if c := container(t, s, "lxd:nsview-test-halted"); c.Engine != "lxd" || c.State != "stopped" || c.Running() || c.UIDMap != nil {
 		t.Errorf("the container that was never started is %+v", c)
 	}
 }

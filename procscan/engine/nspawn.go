@@ -35,9 +35,9 @@ func nspawnFiles(*Evidence) []Pattern {
 
 func nspawnIdentify(e *Evidence) []Found {
 	var found []Found
-	taken := make(map[string]bool)
+	taken, first := make(map[string]bool), e.firstChildren()
 	for _, p := range e.named("systemd-nspawn") {
-		init := e.firstChild(p)
+		init := first[p.PID]
 		if init == nil || !p.UID.Mapped() {
 			continue
 		}

@@ -19,7 +19,7 @@ func TestLiveNspawn(t *testing.T) {
 	enginetest.Nspawn(t, dir+"/nsview-test-picked", "-U")
 
 	s := look(t)
-	c := container(t, s, "nsview-test-db")
+	c := container(t, s, "nspawn:nsview-test-db")
 	if c.Engine != "nspawn" || c.ID != "nsview-test-db" || c.State != "running" || c.Image != dir+"/root" || c.Evidence != "process" {
 		t.Errorf("the machine is %+v", c)
 	}
@@ -41,7 +41,7 @@ func TestLiveNspawn(t *testing.T) {
 	if m := c.Mounts[0]; !m.ReadOnly || !slices.Equal(m.Options, []string{"idmap"}) {
 		t.Errorf("its mount is %+v", m)
 	}
-	c = container(t, s, "nsview-test-picked")
+	c = container(t, s, "nspawn:nsview-test-picked")
 	if maps := s.Maps(c.IDMaps); c.UIDMap != nil || len(maps.UID) != 1 || maps.UID[0].Outside == 0 {
 		t.Errorf("the machine with a picked map is %+v, the kernel has %v", c, maps.UID)
 	}

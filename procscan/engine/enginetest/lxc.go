@@ -51,15 +51,22 @@ func (l *LXC) Create(name string, root int, config ...string) {
 	}
 }
 
-// Start starts a container in the background and stops it at the end of the test.
-func (l *LXC) Start(name string) {
+// Start starts a container in the background, behind a command that puts its monitor elsewhere, and stops it at the end
+// of the test.
+func (l *LXC) Start(name string, behind ...string) {
 	l.t.Helper()
-	program, err := exec.LookPath("lxc-start")
-	if err != nil {
-		l.t.Fatal(err)
+	command := append(behind, "lxc-start", "-P", l.Path, "-n", name, "-d", "-o", l.Path+"/log", "-l", "INFO")
+	for i, word := range command {
+		if word == "lxc-start" || i == 0 {
+			program, err := exec.LookPath(word)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			command[i] = program
+		}
 	}
 	// Where LXC finds newuidmap it uses it, also as root, who has no grant in /etc/subuid.
-	l.as("PATH=/nonexistent", program, "-P", l.Path, "-n", name, "-d", "-o", l.Path+"/log", "-l", "INFO")
+	l.as("PATH=/nonexistent", command...)
 	l.t.Cleanup(func() {
 		if l.t.Failed() {
 			log, _ := os.ReadFile(l.Path + "/log")

@@ -23,12 +23,17 @@ func StartLXC(t *testing.T, uid int) *LXC {
 	if err := os.Chown(l.Path, uid, uid); err != nil {
 		t.Fatal(err)
 	}
+	removeLocks(t, l.Path)
+	return l
+}
+
+// removeLocks removes at the end of the test what liblxc leaves about the containers below dir.
+func removeLocks(t *testing.T, dir string) {
 	t.Cleanup(func() {
-		if err := os.RemoveAll("/run/lxc/lock" + l.Path); err != nil {
+		if err := os.RemoveAll("/run/lxc/lock" + dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return l
 }
 
 // Create makes a container with a root file system and a configuration: lines besides those that name it. Its files

@@ -18,6 +18,7 @@ func StartLXD(t *testing.T) *LXD {
 	t.Helper()
 	Need(t, "lxd", "lxc", "unshare", "busybox")
 	l := &LXD{t: t, Dir: Dir(t)}
+	removeLocks(t, l.Dir)
 	if err := os.Mkdir(l.Dir+"/d", 0o711); err != nil {
 		t.Fatal(err)
 	}

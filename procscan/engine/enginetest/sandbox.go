@@ -28,6 +28,12 @@ func Nspawn(t *testing.T, dir string, flags ...string) int {
 	if err := os.MkdirAll(dir+"/usr", 0o755); err != nil { // without it systemd-nspawn refuses
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // the cgroups it makes where there is no systemd; those in use stay
+		for _, hierarchy := range []string{"", "/systemd", "/unified"} {
+			_ = os.Remove("/sys/fs/cgroup" + hierarchy + "/payload")
+			_ = os.Remove("/sys/fs/cgroup" + hierarchy + "/supervisor")
+		}
+	})
 	args := append([]string{"-q", "-D", dir, "--register=no", "--keep-unit", "--console=pipe"}, flags...)
 	// On SIGTERM it ends what it started, which is in another process group, and removes its files.
 	return start(t, 0, exec.Command("systemd-nspawn", append(args, "/bin/sh", "-c", sleepCommand)...), syscall.SIGTERM)

@@ -54,7 +54,7 @@ func cgroupIdentify(e *Evidence) []Found {
 			of[at] = n
 			groups = append(groups, group{place: at})
 		}
-		if groups[n].init == nil || precedes(p, groups[n].init) {
+		if precedes(p, groups[n].init) {
 			groups[n].init = p
 		}
 	}

@@ -184,6 +184,27 @@ func TestScanFakeReuse(t *testing.T) {
 	}
 }
 
+// A process that is ending has left its root and its namespaces before it is a zombie, for as long as that takes it. A
+// tree without these links stands for it.
+func TestScanFakeEnding(t *testing.T) {
+	tree := proctest.NewTree(t)
+	tree.Add(proctest.Process{PID: 1, Comm: "ending", State: "S", Namespaces: map[string]uint64{"user": 100, "pid": 101}})
+	if err := os.Remove(filepath.Join(tree.Dir, "1", "root")); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := Scan(t.Context(), Options{Proc: tree.Dir, Facts: Mounts | Names, HostRoot: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := snap.Process(1)
+	if p == nil || p.Comm != "ending" || p.Namespaces.User != 100 || p.Namespaces.Mnt != 0 || p.Root != "" {
+		t.Errorf("%+v", p)
+	}
+	if gaps := gapsOf(snap, 1); len(gaps) > 0 {
+		t.Errorf("gaps %+v", gaps)
+	}
+}
+
 // A process whose command line cannot be read for now (its memory is locked while it waits for a dead file server)
 // costs one deadline and one gap. A pipe that never ends stands for it.
 func TestScanFakeHangingArgs(t *testing.T) {

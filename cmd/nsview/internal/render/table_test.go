@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -179,5 +180,29 @@ func TestTableSparesColumns(t *testing.T) {
 		if got := rendered(t, table, TableOptions{Width: width}); got != want {
 			t.Errorf("%d columns:\n%swant\n%s", width, got, want)
 		}
+	}
+}
+
+// A chain that is longer than branches are drawn has its depth as a number, so that its lines stay short.
+func TestTreeDeep(t *testing.T) {
+	const depth = 20_000
+	root := &Node{Text: "0"}
+	for n, i := root, 1; i <= depth; i++ {
+		child := &Node{Text: strconv.Itoa(i)}
+		n.Children, n = []*Node{child}, child
+	}
+	var b bytes.Buffer
+	if err := Tree(&b, []*Node{root}, TableOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	if len(lines) != depth+1 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	if last := lines[depth]; !strings.HasSuffix(last, " (20000) 20000") || len(last) > 200 {
+		t.Errorf("the last line is %q", last)
+	}
+	if drawn := lines[maxDrawn]; !strings.HasSuffix(drawn, "└─ "+strconv.Itoa(maxDrawn)) {
+		t.Errorf("line %d is %q", maxDrawn, drawn)
 	}
 }

@@ -85,10 +85,27 @@ func gapSubjects(gaps []*nsinspect.Gap) string {
 	if len(gaps) == 1 {
 		return gaps[0].Subject
 	}
-	if slices.ContainsFunc(gaps, func(g *nsinspect.Gap) bool { return g.PID == 0 }) {
-		return fmt.Sprintf("%d subjects", len(gaps))
+	what := subjectKind(gaps[0])
+	for _, g := range gaps {
+		if subjectKind(g) != what {
+			what = "subjects"
+		}
 	}
-	return fmt.Sprintf("%d processes", len(gaps))
+	return fmt.Sprintf("%d %s", len(gaps), what)
+}
+
+// subjectKind is what several subjects like that of g are called.
+func subjectKind(g *nsinspect.Gap) string {
+	_, number, _ := strings.Cut(g.Subject, "namespace ")
+	switch {
+	case g.PID != 0:
+		return "processes"
+	case strings.Trim(number, "0123456789") == "" && number != "":
+		return "namespaces"
+	case strings.HasPrefix(g.Subject, "/"):
+		return "paths"
+	}
+	return "subjects"
 }
 
 // gapHints joins what would lift the gaps, each hint once.

@@ -31,7 +31,8 @@ that their processes are in. OWNER is the user namespace in which capabilities o
 namespace, the user on this side who created it.
 
 PINS says what keeps a namespace without processes: bind mounts, child namespaces, namespaces it owns, tasks whose
-children will be in it. With --pins (always in JSON) also open file descriptors and sockets, for every namespace.`,
+children will be in it. With --pins (always in JSON) also open file descriptors, for every namespace. A network namespace
+that only a socket keeps alive is not found: no file in /proc leads from the socket to it.`,
 		Example: `  nsview ns
   nsview ns --tree             by owner: user namespaces and what they own
   nsview ns -t pid --tree      PID namespaces by their parents

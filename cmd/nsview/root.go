@@ -173,6 +173,12 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 
 // checkCommonFlags judges the flags that every command has.
 func (a *app) checkCommonFlags(cmd *cobra.Command, _ []string) error {
+	for _, name := range []string{"proc", "host-root", "from"} {
+		// A script's unset variable must not be answered from this host. pflag writes a list of nothing as [].
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && (f.Value.String() == "" || f.Value.String() == "[]") {
+			return usageError("", "--%s is empty", name)
+		}
+	}
 	switch a.color {
 	case "auto", "always", "never":
 		return a.checkPlugin(cmd)

@@ -95,7 +95,7 @@ func diffTable(d *nsinspect.Diff) *render.Table {
 }
 
 func sideText(side *nsinspect.DiffSide) string {
-	if side.PID == nil || side.Target == fmt.Sprint(*side.PID) {
+	if side.PID == nil || side.Target == "host" || side.Target == fmt.Sprint(*side.PID) { // the host's is nsview itself
 		return side.Target
 	}
 	return fmt.Sprintf("%s (%d)", side.Target, *side.PID)

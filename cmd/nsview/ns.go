@@ -31,8 +31,8 @@ that their processes are in. OWNER is the user namespace in which capabilities o
 namespace, the user on this side who created it.
 
 PINS says what keeps a namespace without processes: bind mounts, child namespaces, namespaces it owns, tasks whose
-children will be in it. With --pins (always in JSON) also open file descriptors, for every namespace. A network namespace
-that only a socket keeps alive is not found: no file in /proc leads from the socket to it.`,
+children will be in it. With --pins also threads that are alone in one and open file descriptors (these always in JSON), for
+every namespace. A network namespace that only a socket keeps alive is not found: no file in /proc leads from it there.`,
 		Example: `  nsview ns
   nsview ns --tree             by owner: user namespaces and what they own
   nsview ns -t pid --tree      PID namespaces by their parents
@@ -49,7 +49,7 @@ that only a socket keeps alive is not found: no file in /proc leads from the soc
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.tree, "tree", false, "draw which namespace owns which; with -t pid or -t user, which is whose parent")
-	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also open file descriptors")
+	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
 	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this type: "+typeNames())
 	complete(cmd, "output", nsFormats())
 	complete(cmd, "type", strings.Split(typeNames(), ", "))
@@ -69,6 +69,9 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 	facts := procscan.Graph | procscan.Names
 	if f.pins || strings.HasPrefix(a.output, "json") {
 		facts |= procscan.FDPins
+	}
+	if f.pins {
+		facts |= procscan.Threads
 	}
 	s, err := a.snapshot(ctx, facts)
 	if err != nil {

@@ -22,6 +22,7 @@ func documentedJSON() map[string]reflect.Type {
 		// kinds
 		"ProcessList":   reflect.TypeFor[nsinspect.ProcessList](),
 		"OwnerReport":   reflect.TypeFor[nsinspect.OwnerReport](),
+		"OwnerSummary":  reflect.TypeFor[nsinspect.OwnerSummary](),
 		"NamespaceList": reflect.TypeFor[nsinspect.NamespaceList](),
 		"IdMap":         reflect.TypeFor[nsinspect.MapReport](),
 		"Diff":          reflect.TypeFor[nsinspect.Diff](),
@@ -32,6 +33,10 @@ func documentedJSON() map[string]reflect.Type {
 		// objects in them, explained once
 		"Observer":     reflect.TypeFor[nsinspect.ReportObserver](),
 		"Gap":          reflect.TypeFor[nsinspect.Gap](),
+		"OwnerView":    reflect.TypeFor[nsinspect.OwnerView](),
+		"EngineMount":  reflect.TypeFor[nsinspect.EngineMount](),
+		"ChainLink":    reflect.TypeFor[nsinspect.ChainLink](),
+		"Pod":          reflect.TypeFor[nsinspect.Pod](),
 		"Namespaces":   reflect.TypeFor[nsinspect.NamespaceSet](),
 		"ContainerRef": reflect.TypeFor[nsinspect.ContainerRef](),
 		"Pin":          reflect.TypeFor[nsinspect.Pin](),

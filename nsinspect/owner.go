@@ -236,6 +236,10 @@ func (j *ownerJudge) inside(v *ownerViewer, id idmap.Kernel, h *judgedHalf) (idm
 
 // viewer adds the views of v.
 func (j *ownerJudge) viewer(v *ownerViewer) {
+	if v.container != nil && !v.container.Running() {
+		j.stopped(v)
+		return
+	}
 	var views []OwnerView
 	for i := range j.f.Sightings {
 		if g := &j.f.Sightings[i]; g.Table == v.table && v.table >= 0 {
@@ -303,6 +307,9 @@ func (j *ownerJudge) view(v *ownerViewer, g *Sighting, path string) OwnerView {
 			Point: m.Point, Idmapped: m.Idmapped, FSType: m.FSType, UIDMap: m.UIDMap, GIDMap: m.GIDMap,
 			ReadOnly: slices.Contains(m.Options, "ro") || slices.Contains(m.SuperOpts, "ro"),
 		}
+		if v.container != nil {
+			out.Mount.Volume, _ = v.container.configured(m.Point)
+		}
 	}
 	return out
 }
@@ -310,7 +317,10 @@ func (j *ownerJudge) view(v *ownerViewer, g *Sighting, path string) OwnerView {
 func (j *ownerJudge) unknown(v *OwnerView, h *judgedHalf) {
 	v.UnknownIDs = append(v.UnknownIDs, h.name)
 	why := "the overflow id, which may be an id or stand for none, and no mount's map decides"
-	if v.Host.UID.Mapped() || v.Host.GID.Mapped() {
+	switch {
+	case v.Mount.Idmapped && !v.Confirmed && v.PID == nil:
+		why = "the id map that the mount will have is unknown"
+	case v.Host.UID.Mapped() || v.Host.GID.Mapped():
 		why = "the viewer's id map is unknown"
 	}
 	g := Gap{Subject: fmt.Sprintf("%s as %s sees it", j.f.Path, v.Viewer), Fact: h.name, Error: why}

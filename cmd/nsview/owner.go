@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/spf13/cobra"
 
@@ -124,7 +125,8 @@ type ownerAsk struct {
 	atlas *nsinspect.Atlas
 	flags *ownerFlags
 
-	process *nsinspect.Process // of --in
+	process *nsinspect.Process   // of --in
+	stopped *nsinspect.Container // of --in, when it is not running
 	target  string
 	query   nsinspect.OwnerQuery
 	viewers *nsinspect.OwnerViewers
@@ -143,7 +145,10 @@ func (q *ownerAsk) resolve() error {
 		return nil
 	}
 	if t.Process == nil {
-		return fmt.Errorf("%s has no process whose files could be looked at", q.flags.in)
+		if t.Container == nil || t.Container.Running() {
+			return fmt.Errorf("%s has no process whose files could be looked at", q.flags.in)
+		}
+		q.stopped = t.Container
 	}
 	q.process, q.target, q.query.Target = t.Process, q.flags.in, &t
 	return nil
@@ -152,13 +157,17 @@ func (q *ownerAsk) resolve() error {
 // collect reads the facts about every file, from this host or from what a snapshot stored.
 func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinspect.FileFacts, errs []error) {
 	w := pathwalk.New(q.s, q.atlas, q.app.proc)
-	for _, path := range files {
-		f, err := q.app.fileFacts(ctx, q.s, w, pathwalk.Ask{Path: path, Follow: q.flags.follow, Process: q.process, Target: q.target})
+	for _, file := range files {
+		ask, err := q.ask(file)
+		var f *nsinspect.FileFacts
+		if err == nil {
+			f, err = q.app.fileFacts(ctx, q.s, w, ask)
+		}
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			errs = append(errs, fileError(path, err))
+			errs = append(errs, fileError(file, err))
 			continue
 		}
 		facts = append(facts, f)
@@ -168,6 +177,25 @@ func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinsp
 	}
 	return facts, errs
 }
+
+// ask is what to look at for a FILE. In a container that is not running there is only what would be mounted into it: that
+// is looked at on the host.
+func (q *ownerAsk) ask(file string) (pathwalk.Ask, error) {
+	ask := pathwalk.Ask{Path: file, Follow: q.flags.follow, Process: q.process, Target: q.target}
+	if q.stopped == nil {
+		return ask, nil
+	}
+	hostPath, ok := q.stopped.HostPath(path.Clean(file))
+	if !ok {
+		return ask, usageError("nsview containers "+render.Quote(q.target)+" lists what is mounted into it",
+			"%s is not running, and %s is not in one of its volumes", q.target, file)
+	}
+	ask.Path, ask.Target = hostPath, hostTarget
+	return ask, nil
+}
+
+// hostTarget is the TARGET that is the observer's side.
+const hostTarget = "host"
 
 // fileFacts reads the facts about one file, or takes them from the stored snapshot.
 func (a *app) fileFacts(ctx context.Context, s *nsinspect.Snapshot, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {

@@ -20,6 +20,10 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 	if wide {
 		t.Header = append(t.Header, "HOST-UID", "HOST-GID", "ON-DISK", "MOUNT", "FSTYPE", "IDMAP", "FLAGS")
 	}
+	volumes := wide || hasVolume(r)
+	if volumes {
+		t.Header = append(t.Header, "VOLUME")
+	}
 	t.Header = append(t.Header, "PATH")
 	t.KeepEnd = []int{len(t.Header) - 1}
 	if !wide { // who sees it where is asked for before these two
@@ -39,10 +43,20 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 			if wide {
 				row = append(row, ownerWide(f, v)...)
 			}
+			if volumes {
+				row = append(row, v.Mount.Volume)
+			}
 			t.Rows = append(t.Rows, append(row, v.Path))
 		}
 	}
 	return t
+}
+
+// hasVolume reports whether any file is in what an engine calls a volume.
+func hasVolume(r *nsinspect.OwnerReport) bool {
+	return slices.ContainsFunc(r.Files, func(f nsinspect.FileOwners) bool {
+		return slices.ContainsFunc(f.Views, func(v nsinspect.OwnerView) bool { return v.Mount.Volume != "" })
+	})
 }
 
 func ownerRow(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {

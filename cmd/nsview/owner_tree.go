@@ -21,7 +21,12 @@ func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error 
 	var errs []error
 	for _, dir := range dirs {
 		w := pathwalk.New(q.s, q.atlas, a.proc)
-		ask := pathwalk.TreeAsk{Ask: pathwalk.Ask{Path: dir, Follow: q.flags.follow, Process: q.process, Target: q.target}, OneFS: q.flags.oneFS}
+		at, err := q.ask(dir)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ask := pathwalk.TreeAsk{Ask: at, OneFS: q.flags.oneFS}
 		walk := q.sumTree
 		if a.output == "jsonl" {
 			walk = q.listTree

@@ -45,9 +45,16 @@ func engines() []Engine {
 	return []Engine{
 		docker(),
 		podman(),
+		containerd(),
+		crio(),
+		lxc(),
+		nspawn(),
+		flatpak(),
+		bwrap(),
 		runc(),
 		crun(),
 		nsview(),
+		cgroups(),
 	}
 }
 
@@ -107,6 +114,8 @@ type Found struct {
 	// By is the uid whose word it is. Root may speak for every process, others only for those in user namespaces of
 	// theirs.
 	By uint32
+
+	madeIn string // the cgroup above the one that the claim rests on
 }
 
 // Claims asks every engine for its containers. A claim with a process is about one that is in snap and was not reused
@@ -124,7 +133,11 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	e.Programs = r.programs(list)
 	e.Users = r.users(e.Programs)
 	r.files(list, e)
+	mounts := cgroupMounts(o.HostRoot)
 	claims := judge(list, e, func(f *Found) bool {
+		if f.madeIn != "" && !disown(f, mounts) {
+			return false
+		}
 		owns, gap := believed(snap, f, o)
 		if gap != nil {
 			r.gaps = append(r.gaps, *gap)
@@ -196,8 +209,13 @@ func complete(claim, other *nsinspect.Claim) {
 	if claim.Name == "" {
 		claim.Name = other.Name
 	}
-	if claim.Pod == nil {
+	switch {
+	case claim.Pod == nil:
 		claim.Pod = other.Pod
+	case claim.Pod.UID == "" && other.Pod != nil:
+		pod := *claim.Pod
+		pod.UID = other.Pod.UID
+		claim.Pod = &pod
 	}
 	if len(claim.Chain) == 0 {
 		claim.Chain = other.Chain

@@ -126,5 +126,8 @@ show "$nsview" owner "${containers[@]/%//file.txt}"
 say 'nsview map: what an id is on the other side'
 show "$nsview" map "${containers[-1]}" 0 1000
 
+say 'nsview ns: the namespaces that a container is in'
+show "$nsview" ns "${containers[-1]}"
+
 say 'nsview diff: what the host and a container share'
 show "$nsview" diff host "${containers[-1]}"

@@ -134,7 +134,7 @@ func shape(m Map) []Problem {
 		problems = append(problems, Problem{
 			Rule: RuleTooMany, Errno: einval,
 			Detail:   fmt.Sprintf("the map has %d extents", len(m)),
-			Accepted: fmt.Sprintf("at most %d", MaxExtents),
+			Accepted: fmt.Sprintf("at most %d extents", MaxExtents),
 		})
 	}
 	if len(m) == 0 {

@@ -24,7 +24,11 @@ type EngineFacts struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	Pod    *Pod              `json:"pod,omitempty"` // the pod it is in
 
-	User   string    `json:"user,omitempty"` // whom it was configured to run as, as it was written: USER, UID, UID:GID
+	User string `json:"user,omitempty"` // whom it was configured to run as, as it was written: USER, UID, UID:GID
+
+	// UIDMap and GIDMap are the id maps that it was configured with, with ids of the observer's side outside. Files have
+	// the ids of the user namespace that the engine runs in; where that is not known to be the observer's, nor how its
+	// ids map to the observer's, they are empty. They are also empty for a container in the observer's own user namespace.
 	UIDMap idmap.Map `json:"configured_uid_map,omitempty"`
 	GIDMap idmap.Map `json:"configured_gid_map,omitempty"`
 

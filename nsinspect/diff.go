@@ -68,8 +68,22 @@ func (s *Snapshot) Diff(a, b Target, nameA, nameB string) *Diff {
 		d.Root.Sharing = sharing(s.rootMount(p) == s.rootMount(q))
 	}
 	d.Mounts = s.compareMounts(p, q)
+	if p == q { // shared with itself, also what could not be read
+		d.allShared()
+		mountsKnown = true
+	}
 	d.Verdict = d.verdict(mountsKnown)
 	return d
+}
+
+func (d *Diff) allShared() {
+	for i := range d.Namespaces {
+		d.Namespaces[i].Sharing = Shared
+	}
+	for i := range d.IDs {
+		d.IDs[i].Sharing = Shared
+	}
+	d.Root.Sharing = Shared
 }
 
 // tellApart finds namespaces that differ although they cannot be read: other id maps are of other user namespaces, and

@@ -109,6 +109,7 @@ type OwnerIDs struct {
 // OwnerMount is the mount through which a viewer sees a file.
 type OwnerMount struct {
 	Point    string         `json:"point"`
+	Volume   string         `json:"volume,omitempty"` // what the viewer's engine calls what is mounted there
 	Idmapped bool           `json:"idmapped"`
 	ReadOnly bool           `json:"read_only"` // the mount, or its file system
 	FSType   string         `json:"fs_type"`

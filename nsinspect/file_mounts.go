@@ -195,17 +195,37 @@ func (a *Atlas) Candidates(table int, p Place) []Candidate {
 // Tables is how many mount tables there are.
 func (a *Atlas) Tables() int { return len(a.tables) }
 
-// SubMounts are the mount points of a table strictly below path, relative to it, that a walk from path meets.
+// SubMounts are the mount points of a table strictly below path, relative to it, each once.
 func (a *Atlas) SubMounts(table int, dir string) []string {
-	var below []string
+	var points []string
+	if table >= 0 && table < len(a.tables) {
+		for i := range a.tables[table].mounts {
+			points = append(points, a.tables[table].mounts[i].Point)
+		}
+	}
+	return strictlyBelow(dir, points)
+}
+
+// MountedBelow are the directories and files strictly below p, relative to it, that some mount of a table has as its
+// root: what a container has mounted of a part of p. Each is listed once.
+func (a *Atlas) MountedBelow(table int, p Place) []string {
+	var roots []string
 	x := &a.tables[table]
-	for i := range x.mounts {
-		rel, ok := beneath(dir, x.mounts[i].Point)
-		if ok && rel != "/" && !slices.Contains(below, rel) {
+	for _, i := range x.byDev[p.Dev] {
+		roots = append(roots, x.mounts[i].Root)
+	}
+	return strictlyBelow(p.Path, roots)
+}
+
+func strictlyBelow(dir string, paths []string) []string {
+	var below []string
+	for _, p := range paths {
+		if rel, ok := beneath(dir, p); ok && rel != "/" {
 			below = append(below, rel)
 		}
 	}
-	return below
+	slices.Sort(below)
+	return slices.Compact(below)
 }
 
 // beneath is the rest of path below dir, "/" when they are the same. Both are absolute and clean.

@@ -146,7 +146,8 @@ func TestGroupFillsContainersAndNamespaces(t *testing.T) {
 	Group(s, nil)
 	want := []Container{{
 		Name: "sleep/10", InitPID: 10, Processes: 2, IDMaps: -1,
-		Namespaces: NamespaceSet{User: 1, PID: 2, PIDForChildren: 2, Mnt: 3},
+		Namespaces:  NamespaceSet{User: 1, PID: 2, PIDForChildren: 2, Mnt: 3},
+		EngineFacts: EngineFacts{State: "running"},
 	}}
 	if diff := cmp.Diff(want, s.Containers); diff != "" {
 		t.Error(diff)
@@ -156,6 +157,37 @@ func TestGroupFillsContainersAndNamespaces(t *testing.T) {
 	}
 	if c := s.Namespaces[1].Container; c != nil {
 		t.Errorf("container of the host's PID namespace: %v", c)
+	}
+}
+
+// What an engine says of a container that is not running is kept, and no process is in it.
+func TestGroupKeepsStoppedContainers(t *testing.T) {
+	s := host(in(10, 1, "sleep", 1, 2, 3, 10, 1))
+	code := 3
+	gone := Claim{Engine: "docker", ID: "0123", Name: "db", EngineFacts: EngineFacts{State: "exited", ExitCode: &code}}
+	Group(s, []Claim{gone, {Engine: "docker", ID: "4567", Name: "web", InitPID: 10, StartTime: 10}})
+	want := []string{"docker:web running", "docker:db exited"}
+	var got []string
+	for i := range s.Containers {
+		got = append(got, s.Viewer(i)+" "+s.Containers[i].State)
+	}
+	if diff := cmp.Diff(want[1:], got[1:]); diff != "" || s.Processes[1].Container != 0 {
+		t.Errorf("%v, the process is in %d: %s", got, s.Processes[1].Container, diff)
+	}
+	target, err := Resolve(s, "db")
+	if err != nil || target.Container != &s.Containers[1] || target.Process != nil {
+		t.Errorf("db is %+v, %v", target, err)
+	}
+	for _, all := range []bool{false, true} {
+		if n := len(s.ContainerList(nil, all).Containers); n != map[bool]int{false: 1, true: 2}[all] {
+			t.Errorf("all %v: %d containers", all, n)
+		}
+	}
+	if n := len(s.ContainerList([]Target{target}, false).Containers); n != 1 {
+		t.Errorf("asked for by name: %d containers", n)
+	}
+	if err := s.check(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -26,6 +26,8 @@ type MapReport struct {
 	Translations []MapTranslation `json:"translations"`
 	Checks       []MapCheck       `json:"checks"`
 	Problems     []MapProblem     `json:"problems"` // of all checks
+
+	Assumptions []string `json:"assumptions"` // "NAME is not running": the maps are those that it is configured with
 }
 
 // OutsideOf says whose ids the outside ids of a map are.
@@ -63,13 +65,23 @@ func (s *Snapshot) MapsOf(t Target) (*IDMaps, Inode) {
 		return s.mapsOfUserNS(t.Namespace), t.Namespace
 	case t.Process != nil:
 		return s.Maps(t.Process.IDMaps), t.Process.Namespaces.User
-	case t.Container != nil:
+	case t.Container != nil && t.Container.Running():
 		return s.Maps(t.Container.IDMaps), t.Container.Namespaces.User
+	case t.Container != nil:
+		return t.Container.configuredMaps(), 0
 	}
 	if n := s.Namespace(t.Namespace); n != nil {
 		return s.mapsOfUserNS(n.OwnerUserNS), n.OwnerUserNS
 	}
 	return nil, 0
+}
+
+// configuredMaps are the maps that the engine gives c when it runs, nil when they are not known.
+func (c *Container) configuredMaps() *IDMaps {
+	if len(c.UIDMap) == 0 || len(c.GIDMap) == 0 {
+		return nil
+	}
+	return &IDMaps{UID: c.UIDMap, GID: c.GIDMap}
 }
 
 func (s *Snapshot) mapsOfUserNS(ns Inode) *IDMaps {
@@ -142,15 +154,18 @@ func (s *Snapshot) MapCheckReport() *MapReport {
 func (s *Snapshot) emptyMapReport(name string) *MapReport {
 	r := &MapReport{
 		Report: s.Report("IdMap"), Target: name, OutsideOf: OutsideObserver,
-		Translations: []MapTranslation{}, Checks: []MapCheck{}, Problems: []MapProblem{},
+		Translations: []MapTranslation{}, Checks: []MapCheck{}, Problems: []MapProblem{}, Assumptions: []string{},
 	}
 	// The gaps of the whole host say nothing about this answer; those that do are added.
 	r.Gaps = []Gap{}
 	return r
 }
 
-// addGapsOf adds what could not be read of the process that answers for t.
+// addGapsOf adds what could not be read of the process that answers for t, and what is assumed without one.
 func (r *MapReport) addGapsOf(s *Snapshot, t Target) {
+	if t.Container != nil && !t.Container.Running() {
+		r.Assumptions = append(r.Assumptions, t.Container.Ref().String()+" is not running")
+	}
 	if t.Process == nil {
 		return
 	}

@@ -78,7 +78,12 @@ func TestMapReport(t *testing.T) {
 
 func TestMapReportOfEveryTarget(t *testing.T) {
 	s := mapHost()
-	s.Containers = []Container{{InitPID: 99, IDMaps: 1, Namespaces: NamespaceSet{User: 2}}}
+	configured := idmap.Map{{Inside: 0, Outside: 300000, Count: 65536}}
+	s.Containers = []Container{
+		{InitPID: 99, IDMaps: 1, Namespaces: NamespaceSet{User: 2}},
+		{Engine: "docker", Name: "gone", IDMaps: -1, EngineFacts: EngineFacts{UIDMap: configured, GIDMap: configured}},
+		{Engine: "docker", Name: "unknown", IDMaps: -1},
+	}
 	tests := []struct {
 		name   string
 		target Target
@@ -92,6 +97,8 @@ func TestMapReportOfEveryTarget(t *testing.T) {
 		{"a network namespace with a process", Target{Namespace: 9, Type: Net, Process: s.Process(20)}, 2, true},
 		{"a network namespace without: its owner", Target{Namespace: 9, Type: Net}, 3, true},
 		{"a container whose init is not in the snapshot", Target{Container: &s.Containers[0]}, 2, true},
+		{"a container that is not running", Target{Container: &s.Containers[1]}, 0, true},
+		{"one whose configured maps are not known", Target{Container: &s.Containers[2]}, 0, false},
 		{"a user namespace without processes", Target{Namespace: 5, Type: User}, 5, false},
 	}
 	for _, test := range tests {
@@ -99,6 +106,9 @@ func TestMapReportOfEveryTarget(t *testing.T) {
 			r := s.MapReport(test.target, test.name)
 			if r.UserNS != test.want || r.Unknown() == test.known {
 				t.Errorf("user namespace %v, unknown %v", r.UserNS, r.Unknown())
+			}
+			if c := test.target.Container; (c != nil && !c.Running()) != (len(r.Assumptions) == 1) {
+				t.Errorf("assumptions %v", r.Assumptions)
 			}
 			if !test.known {
 				r.Translate([]uint32{1})

@@ -15,11 +15,36 @@ type OwnerQuery struct {
 	Target *Target
 }
 
+// OwnerViewers are those for whom one OwnerQuery asks, to be asked about many files.
+type OwnerViewers struct {
+	s       *Snapshot
+	atlas   *Atlas
+	viewers []ownerViewer
+}
+
+// OwnerViewers finds the viewers that q asks for.
+func (s *Snapshot) OwnerViewers(a *Atlas, q OwnerQuery) *OwnerViewers {
+	return &OwnerViewers{s: s, atlas: a, viewers: s.ownerViewers(q)}
+}
+
 // Owners judges who owns a file for everyone who sees it. The host's views come first, then those of every container,
 // then those of processes in a chroot, or in a container but with a user or mount namespace of their own, where they see
 // the file elsewhere or as somebody else's. Gaps are what could not be told.
 func (s *Snapshot) Owners(a *Atlas, f *FileFacts, q OwnerQuery) (FileOwners, []Gap) {
-	j := ownerJudge{s: s, atlas: a, f: f}
+	return s.OwnerViewers(a, q).File(f)
+}
+
+// File is [Snapshot.Owners] for these viewers.
+func (o *OwnerViewers) File(f *FileFacts) (FileOwners, []Gap) {
+	j := o.judge(f)
+	for i := range o.viewers {
+		j.viewer(&o.viewers[i])
+	}
+	return j.out, j.gaps
+}
+
+func (o *OwnerViewers) judge(f *FileFacts) *ownerJudge {
+	j := &ownerJudge{s: o.s, atlas: o.atlas, f: f}
 	j.out = FileOwners{
 		Path: f.Path, Type: f.Type, Mode: fmt.Sprintf("%04o", f.Mode), Dev: f.Dev, Inode: f.Inode, Nlink: f.Nlink,
 		Views: []OwnerView{}, Assumptions: []string{},
@@ -27,10 +52,7 @@ func (s *Snapshot) Owners(a *Atlas, f *FileFacts, q OwnerQuery) (FileOwners, []G
 	j.gaps = slices.Clone(f.Gaps)
 	j.uid, j.gid = j.half(uidHalf()), j.half(gidHalf())
 	j.out.OnDisk = DiskIDs{UID: j.uid.disk, GID: j.gid.disk}
-	for _, v := range s.ownerViewers(q) {
-		j.viewer(&v)
-	}
-	return j.out, j.gaps
+	return j
 }
 
 // idHalf picks the user or the group half of what has both.
@@ -214,6 +236,10 @@ func (j *ownerJudge) inside(v *ownerViewer, id idmap.Kernel, h *judgedHalf) (idm
 
 // viewer adds the views of v.
 func (j *ownerJudge) viewer(v *ownerViewer) {
+	if v.container != nil && !v.container.Running() {
+		j.stopped(v)
+		return
+	}
 	var views []OwnerView
 	for i := range j.f.Sightings {
 		if g := &j.f.Sightings[i]; g.Table == v.table && v.table >= 0 {
@@ -281,6 +307,9 @@ func (j *ownerJudge) view(v *ownerViewer, g *Sighting, path string) OwnerView {
 			Point: m.Point, Idmapped: m.Idmapped, FSType: m.FSType, UIDMap: m.UIDMap, GIDMap: m.GIDMap,
 			ReadOnly: slices.Contains(m.Options, "ro") || slices.Contains(m.SuperOpts, "ro"),
 		}
+		if v.container != nil {
+			out.Mount.Volume, _ = v.container.configured(m.Point)
+		}
 	}
 	return out
 }
@@ -288,7 +317,10 @@ func (j *ownerJudge) view(v *ownerViewer, g *Sighting, path string) OwnerView {
 func (j *ownerJudge) unknown(v *OwnerView, h *judgedHalf) {
 	v.UnknownIDs = append(v.UnknownIDs, h.name)
 	why := "the overflow id, which may be an id or stand for none, and no mount's map decides"
-	if v.Host.UID.Mapped() || v.Host.GID.Mapped() {
+	switch {
+	case v.Mount.Idmapped && !v.Confirmed && v.PID == nil:
+		why = "the id map that the mount will have is unknown"
+	case v.Host.UID.Mapped() || v.Host.GID.Mapped():
 		why = "the viewer's id map is unknown"
 	}
 	g := Gap{Subject: fmt.Sprintf("%s as %s sees it", j.f.Path, v.Viewer), Fact: h.name, Error: why}

@@ -13,6 +13,8 @@ type ownerViewer struct {
 	idMaps int
 	table  int
 	names  int
+
+	container *Container // that it is, or is in; nil for the host
 }
 
 // ownerViewers lists the host, every container, and then processes that see ids or files otherwise than the container
@@ -21,8 +23,12 @@ func (s *Snapshot) ownerViewers(q OwnerQuery) []ownerViewer {
 	o := &s.Observer
 	viewers := []ownerViewer{{name: hostTarget, host: true, userNS: o.UserNS, idMaps: o.IDMaps, table: o.MountTable, names: o.Names}}
 	if q.Target != nil {
-		if p := q.Target.Process; p != nil && !q.Target.Host {
+		switch p, c := q.Target.Process, q.Target.Container; {
+		case q.Target.Host:
+		case p != nil:
 			viewers = append(viewers, s.processViewer(p))
+		case c != nil && !c.Running():
+			viewers = append(viewers, stoppedViewer(c, c.Ref().String()))
 		}
 		return viewers
 	}
@@ -36,8 +42,12 @@ func (s *Snapshot) ownerViewers(q OwnerQuery) []ownerViewer {
 	names := s.Viewers()
 	for i := range s.Containers {
 		c := &s.Containers[i]
+		if !c.Running() {
+			viewers = append(viewers, stoppedViewer(c, names[i]))
+			continue
+		}
 		viewers = append(viewers, ownerViewer{
-			name: names[i], pid: c.InitPID, userNS: c.Namespaces.User, idMaps: c.IDMaps, table: c.MountTable, names: c.Names,
+			name: names[i], pid: c.InitPID, userNS: c.Namespaces.User, idMaps: c.IDMaps, table: c.MountTable, names: c.Names, container: c,
 		})
 		seen[kind{i, c.Namespaces.User, c.IDMaps, c.MountTable}] = true
 	}
@@ -69,7 +79,12 @@ func (s *Snapshot) processViewer(p *Process) ownerViewer {
 		name: strconv.Itoa(p.PID), pid: p.PID, userNS: p.Namespaces.User, idMaps: p.IDMaps, table: p.MountTable, names: p.Names,
 	}
 	if p.Container >= 0 && p.Container < len(s.Containers) {
-		v.name = s.Viewer(p.Container)
+		v.name, v.container = s.Viewer(p.Container), &s.Containers[p.Container]
 	}
 	return v
+}
+
+// stoppedViewer is the view that a container which is not running would have.
+func stoppedViewer(c *Container, name string) ownerViewer {
+	return ownerViewer{name: name, idMaps: -1, table: -1, names: -1, container: c}
 }

@@ -21,6 +21,13 @@ type ProcessRow struct {
 	Namespaces NamespaceSet  `json:"namespaces"`
 	Container  *ContainerRef `json:"container"`
 	Viewer     string        `json:"viewer"` // the container as a TARGET, "host" for the host's own
+	Role       *EngineRole   `json:"role"`   // what it does for an engine; null for any other
+}
+
+// EngineRole is what a process of an engine does: outside of the containers that it keeps.
+type EngineRole struct {
+	Engine string `json:"engine"`
+	Role   string `json:"role"` // daemon, containerd, shim, monitor, ...
 }
 
 // HostIDs are the effective ids of a process on the observer's side, with the observer's names.
@@ -55,9 +62,11 @@ func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
 			wanted[p.PID] = true
 			if q.Ancestors {
 				s.addAncestors(wanted, p)
+				s.addChain(wanted, p)
 			}
 		}
 	}
+	roles := s.roles()
 	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, len(wanted))}
 	viewers := s.Viewers()
 	for i := range s.Processes {
@@ -65,6 +74,8 @@ func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
 			row := s.ProcessRow(p)
 			if p.Container >= 0 {
 				row.Viewer = viewers[p.Container]
+			} else {
+				row.Role = roles[p.PID]
 			}
 			list.Processes = append(list.Processes, row)
 		}
@@ -101,6 +112,34 @@ func (s *Snapshot) addAncestors(wanted map[int]bool, p *Process) {
 	for up := s.Process(p.PPID); up != nil && !wanted[up.PID]; up = s.Process(up.PPID) {
 		wanted[up.PID] = true
 	}
+}
+
+// addChain adds the processes of the engine that keep p's container, and who started those: a shim's parent is not the
+// daemon that it works for.
+func (s *Snapshot) addChain(wanted map[int]bool, p *Process) {
+	c := s.ContainerOf(p)
+	if c == nil {
+		return
+	}
+	for _, l := range c.Chain {
+		if up := s.Process(l.PID); up != nil && !wanted[l.PID] {
+			wanted[l.PID] = true
+			s.addAncestors(wanted, up)
+		}
+	}
+}
+
+// roles says by PID what processes do for engines. One that serves several does what the first container says.
+func (s *Snapshot) roles() map[int]*EngineRole {
+	roles := make(map[int]*EngineRole)
+	for i := range s.Containers {
+		for _, l := range s.Containers[i].Chain {
+			if roles[l.PID] == nil {
+				roles[l.PID] = &EngineRole{Engine: s.Containers[i].Engine, Role: l.Role}
+			}
+		}
+	}
+	return roles
 }
 
 // ProcessRow is p from both sides.

@@ -96,7 +96,8 @@ func TestProcessListJSON(t *testing.T) {
     "id": "3f4a",
     "name": "web"
    },
-   "viewer": "docker:web"
+   "viewer": "docker:web",
+   "role": null
   }
  ]
 }`

@@ -15,7 +15,7 @@ import (
 const Schema = "nsview/v1"
 
 // Snapshot is what one observer could see of a host at one time. It is plain data: it serialises to JSON and back
-// without loss, and every question can be asked of a stored one.
+// without loss, but for bytes of names that are not UTF-8, and every question can be asked of a stored one.
 type Snapshot struct {
 	Schema   string    `json:"schema"`
 	Kind     string    `json:"kind"` // "Snapshot"

@@ -23,6 +23,9 @@ func Decode(r io.Reader) (*Snapshot, error) {
 	dec.DisallowUnknownFields()
 	s := new(Snapshot)
 	if err := dec.Decode(s); err != nil {
+		if s.Kind != "" && s.Kind != "Snapshot" && bounded.err == nil { // what nsview ps -o json prints, for instance
+			return nil, fmt.Errorf("not a snapshot but of kind %q", s.Kind)
+		}
 		return nil, decodeError(bounded, err)
 	}
 	if s.Schema != Schema || s.Kind != "Snapshot" {
@@ -38,9 +41,12 @@ func Decode(r io.Reader) (*Snapshot, error) {
 }
 
 func decodeError(r *boundedReader, err error) error {
+	var syntax *json.SyntaxError
 	switch {
 	case r.err != nil:
 		return r.err
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is not JSON from byte %d on", syntax.Offset)
 	case errors.Is(err, io.EOF):
 		return errors.New("it is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -58,7 +58,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", "it is empty"},
 		{"cut", good[:len(good)/2], "it ends in the middle"},
-		{"not JSON", "PID USER", "invalid character"},
+		{"not JSON", "PID USER", "not JSON from byte"},
 		{"another kind", `{"schema":"nsview/v1","kind":"ProcessList"}`, `kind "ProcessList"`},
 		{"another schema", `{"schema":"nsview/v9","kind":"Snapshot"}`, `schema "nsview/v9"`},
 		{"unknown key", `{"schema":"nsview/v1","kind":"Snapshot","extra":1}`, `unknown field "extra"`},

@@ -115,8 +115,14 @@ func (s *Snapshot) named(arg string) []int {
 	if !ok {
 		return s.byIDPrefix(arg)
 	}
-	if found := s.containers(func(c *Container) bool { return c.Engine == engine && c.is(name) }); len(found) > 0 {
-		return found
+	for _, match := range []func(*Container) bool{
+		// An id is that of one container; another may be called so.
+		func(c *Container) bool { return c.Engine == engine && name != "" && c.ID == name },
+		func(c *Container) bool { return c.Engine == engine && c.is(name) },
+	} {
+		if found := s.containers(match); len(found) > 0 {
+			return found
+		}
 	}
 	return s.containers(func(c *Container) bool {
 		return name != "" && c.Engine == engine && strings.HasPrefix(c.ID, name)

@@ -1,6 +1,7 @@
 package nsinspect
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -121,6 +122,27 @@ func TestViewersResolve(t *testing.T) {
 		if err != nil || got.Container != &s.Containers[i] {
 			t.Errorf("%s: %+v, %v", viewer, got.Container, err)
 		}
+	}
+}
+
+// One user's container may be called what another's has as its id.
+func TestResolveIDOverName(t *testing.T) {
+	s := host(in(10, 1, "a", 101, 102, 103, 10, 1), in(20, 1, "b", 201, 202, 203, 20, 1))
+	Group(s, []Claim{
+		{Engine: "containerd", ID: "other/web", Name: "web", InitPID: 10, StartTime: 10},
+		{Engine: "containerd", ID: "web", Name: "web", InitPID: 20, StartTime: 20},
+	})
+	for arg, want := range map[string]int{"containerd:web": 20, "containerd:other/web": 10, "other/web": 10} {
+		if got, err := Resolve(s, arg); err != nil || got.Container == nil || got.Container.InitPID != want {
+			t.Errorf("%s: got %+v, %v, want the container of pid %d", arg, got.Container, err, want)
+		}
+	}
+	want := `"web" is ambiguous: containerd:other/web, containerd:web`
+	if _, err := Resolve(s, "web"); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if got := s.Viewers(); !slices.Equal(got, []string{"containerd:other/web", "containerd:web"}) {
+		t.Errorf("viewers %v", got)
 	}
 }
 

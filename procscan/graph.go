@@ -340,7 +340,7 @@ func (g *grapher) sorted() []*node {
 }
 
 func (g *grapher) gap(n *node, fact string, err error) {
-	g.s.gap(nsinspect.Gap{Subject: n.String(), Fact: fact, Error: err.Error(), Hint: hintFor(err)})
+	g.s.gap(nsinspect.Gap{Subject: n.String(), Fact: fact, Error: errText(err), Hint: hintFor(err)})
 }
 
 // String is what a gap calls the namespace.

@@ -120,7 +120,7 @@ func (s *scanner) readRootNames(ctx context.Context, r *nameRoot) *nsinspect.Nam
 		}
 		for _, e := range names.errs {
 			s.gap(nsinspect.Gap{
-				Subject: fmt.Sprintf("root of pid %d", p.PID), PID: p.PID, Fact: e.fact, Error: e.err.Error(), Hint: hintFor(e.err),
+				Subject: fmt.Sprintf("pid %d", p.PID), PID: p.PID, Fact: e.fact, Error: errText(e.err), Hint: hintFor(e.err),
 			})
 		}
 		if err != nil {
@@ -197,5 +197,5 @@ func (s *scanner) gapRefusedNames(refused []int) {
 	if count > 1 {
 		subject = fmt.Sprintf("pid %d and %d more", first, count-1)
 	}
-	s.gap(nsinspect.Gap{Subject: subject, PID: first, Fact: "names", Error: failed.Error(), Hint: hintFor(failed)})
+	s.gap(nsinspect.Gap{Subject: subject, PID: first, Fact: "names", Error: errText(failed), Hint: hintFor(failed)})
 }

@@ -61,6 +61,12 @@ func imageRoot(t *testing.T, prepare func(root string), flags uintptr) int {
 	}
 	proctest.Need(t, "busybox", err == nil, "a static busybox is the image")
 	prepare(root)
+	return startImage(t, root, flags)
+}
+
+// startImage starts a process that has root as its root directory.
+func startImage(t *testing.T, root string, flags uintptr) int {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/bin/busybox", "sh", "-c", "echo ready; exec /bin/busybox cat")
 	cmd.Path = "/bin/busybox"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: flags, Pdeathsig: syscall.SIGKILL}

@@ -146,9 +146,12 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	if s.opts.Facts&(Mounts|Names) != 0 && !p.Kthread && p.Namespaces.User != 0 && st.state != 'Z' {
 		var root [unix.PathMax]byte
 		n, err := unix.Readlinkat(dir, "root", root[:])
-		if err == nil {
+		switch {
+		case err == nil:
 			p.Root = w.intern(root[:n])
-		} else {
+		case endedErr(err):
+			suspect = true // it has left its root (exit_fs()) and will be a zombie, if it is not yet
+		default:
 			suspect = true
 			w.pidGap(pid, "root", &fs.PathError{Op: "readlink", Path: "root", Err: err})
 		}

@@ -98,12 +98,20 @@ func (s *scanner) readProcesses(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs() {
+		return fmt.Errorf("%s: not a procfs", s.opts.Proc)
+	}
 	s.snap.Processes = rows
 	s.findProcPIDNS(w)
 	s.snap.IDMaps, s.snap.Observer.IDMaps = s.maps.inOrder(rows)
 	s.hiddenGap()
 	slices.SortStableFunc(s.snap.Gaps, func(a, b nsinspect.Gap) int { return cmp.Compare(a.PID, b.PID) })
 	return nil
+}
+
+func (s *scanner) isProcfs() bool {
+	var fs unix.Statfs_t
+	return unix.Fstatfs(s.procFD, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC
 }
 
 // pids is what is to be read, in order.

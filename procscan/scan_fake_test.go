@@ -133,6 +133,7 @@ func TestScanFakeReuse(t *testing.T) {
 			UIDMap: fmt.Sprintf("0 %d 1\n", n),
 		}
 	}
+	tree.Add(fake(99, 99)) // which stays
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -178,8 +179,29 @@ func TestScanFakeReuse(t *testing.T) {
 			}
 		}
 	}
-	if rows == 0 {
-		t.Error("no row was ever seen")
+	if rows == 300 {
+		t.Error("no row but that of the process which stays was ever seen")
+	}
+}
+
+// A process that is ending has left its root and its namespaces before it is a zombie, for as long as that takes it. A
+// tree without these links stands for it.
+func TestScanFakeEnding(t *testing.T) {
+	tree := proctest.NewTree(t)
+	tree.Add(proctest.Process{PID: 1, Comm: "ending", State: "S", Namespaces: map[string]uint64{"user": 100, "pid": 101}})
+	if err := os.Remove(filepath.Join(tree.Dir, "1", "root")); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := Scan(t.Context(), Options{Proc: tree.Dir, Facts: Mounts | Names, HostRoot: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := snap.Process(1)
+	if p == nil || p.Comm != "ending" || p.Namespaces.User != 100 || p.Namespaces.Mnt != 0 || p.Root != "" {
+		t.Errorf("%+v", p)
+	}
+	if gaps := gapsOf(snap, 1); len(gaps) > 0 {
+		t.Errorf("gaps %+v", gaps)
 	}
 }
 

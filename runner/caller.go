@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -35,12 +36,26 @@ type Caller struct {
 	NewuidmapPath, NewgidmapPath string
 	NsenterPath                  string
 
+	// ForeignProc: /proc is of another PID namespace, so that a PID means another process there.
+	ForeignProc bool
+
 	Kernel string // release, "6.18.44"
-	Cwd    string
+	Cwd    string // "" when the directory is gone, or out of reach
 }
 
 // CanMount reports whether the caller may mount in its own mount namespace.
 func (c *Caller) CanMount() bool { return c.OwnsMountNS && capHas(c.Caps, capSysAdmin) }
+
+// abs is the absolute path of what a flag names.
+func (c *Caller) abs(flag, path string) (string, error) {
+	switch {
+	case filepath.IsAbs(path):
+		return filepath.Clean(path), nil
+	case c.Cwd == "":
+		return "", refuse(flag+" "+path, "give an absolute path", "the working directory is gone, or out of reach")
+	}
+	return filepath.Join(c.Cwd, path), nil
+}
 
 // ReadCaller reads the facts about this process.
 func ReadCaller() (*Caller, error) {
@@ -60,8 +75,11 @@ func ReadCaller() (*Caller, error) {
 	}
 	c.InitialUserNS = c.UIDMap.Equal(idmap.Identity()) && c.GIDMap.Equal(idmap.Identity())
 	c.OwnsMountNS = ownsMountNS()
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		c.ForeignProc = true // the link is empty, and cannot be read, for a process that has no PID there
+	}
 	if c.Cwd, err = os.Getwd(); err != nil {
-		c.Cwd = "" // it may be gone; then only absolute paths work
+		c.Cwd = ""
 	}
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err == nil {

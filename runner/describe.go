@@ -110,8 +110,11 @@ func (p *Plan) describeMounts() {
 
 func (p *Plan) describeCommand() {
 	s := &p.Spec
-	if p.CapBound != allCaps {
+	switch {
+	case len(s.CapKeep) > 0 && p.CapBound != allCaps, p.CapBound == 0:
 		p.step("keep only these capabilities: %s", capList(p.CapBound))
+	case p.CapBound != allCaps:
+		p.step("take these capabilities away for good: %s", capList(^p.CapBound))
 	}
 	if p.SetGroups {
 		p.step("set the supplementary groups: %s", idList(p.Groups))
@@ -122,19 +125,22 @@ func (p *Plan) describeCommand() {
 	if s.NoNewPrivs {
 		p.step("set no_new_privs")
 	}
-	if s.Pin != "" {
-		p.step("keep the new namespaces as files in %s", s.Pin)
-	}
-	if s.Name != "" {
-		p.step("write state.json for %s, and remove it at the end", s.Name)
+	if dir := p.workdir(); dir != "" {
+		p.step("change the directory to %s", dir)
 	}
 	if s.Detach {
 		p.step("leave a process in the background that waits for the command; it does not die with nsview")
 	} else {
 		p.step("die with nsview (PR_SET_PDEATHSIG)")
 	}
-	if dir := p.workdir(); dir != "" {
-		p.step("change the directory to %s", dir)
+	if s.Report {
+		p.step("look at it from both sides, for the report")
+	}
+	if s.Pin != "" {
+		p.step("keep the new namespaces as files in %s", s.Pin)
+	}
+	if s.Name != "" {
+		p.step("write state.json for %s, and remove it at the end", s.Name)
 	}
 	verb := "execute"
 	if s.Init {

@@ -15,7 +15,7 @@ import (
 type started struct {
 	PID       int
 	StartTime uint64
-	Pins      Pins
+	PinDir    bool // the directory of the pins was made for them
 	Report    *Report
 }
 
@@ -72,7 +72,13 @@ func (p *Plan) Detach() (*Container, error) {
 	case m.Started == nil:
 		return nil, fmt.Errorf("the monitor said %q", m.Kind)
 	}
-	return &Container{Plan: p, PID: m.Started.PID, StartTime: m.Started.StartTime, Pins: m.Started.Pins, Report: m.Started.Report}, nil
+	c := &Container{Plan: p, PID: m.Started.PID, StartTime: m.Started.StartTime, Report: m.Started.Report}
+	if p.Spec.Pin != "" {
+		// Not from the message: paths are bytes, which JSON would not keep.
+		c.Pins = p.pins()
+		c.Pins.Made = m.Started.PinDir
+	}
+	return c, nil
 }
 
 // quietStreams are the three standard streams, with /dev/null for those that are no regular files.
@@ -100,6 +106,7 @@ func monitor(args []string) int {
 	}
 	closeOnExec(sock)
 	closeOnExec(file)
+	setComm("nsview-monitor")
 	parent := channel{sock}
 	var p Plan
 	if err := readMemoryFile(file, &p); err != nil {
@@ -112,7 +119,7 @@ func monitor(args []string) int {
 		return StatusFailure
 	}
 	// Nobody may be left to read it: the command runs all the same.
-	_ = parent.send(message{Kind: "started", Started: &started{PID: c.PID, StartTime: c.StartTime, Pins: c.Pins, Report: c.Report}})
+	_ = parent.send(message{Kind: "started", Started: &started{PID: c.PID, StartTime: c.StartTime, PinDir: c.Pins.Made, Report: c.Report}})
 	parent.close()
 	_ = unix.Chdir("/") // no mount is kept busy by the monitor
 	return c.Wait()

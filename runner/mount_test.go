@@ -250,7 +250,7 @@ func TestIdmapRefused(t *testing.T) {
 	}
 	m[0].IDExtents = mapped(1000, 5, 10)
 	got = run(t, Spec{MapUID: mapped(0, 100000, 10), Mounts: m, Command: []string{"true"}})
-	if got.status != StatusFailure || !strings.Contains(got.stderr, "hint: SEEN must be in 0-9") {
+	if got.status != StatusFailure || !strings.Contains(got.stderr, "hint: SEEN is an inside id: 0-9") {
 		t.Errorf("not inside: %d %s", got.status, got.stderr)
 	}
 	// Root of a user namespace may not idmap what belongs to the host either.

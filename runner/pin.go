@@ -18,25 +18,31 @@ type Pins struct {
 	Files []string
 }
 
+// pins are the files that the plan asks for, in the order of Spec.New.
+func (p *Plan) pins() Pins {
+	pins := Pins{Dir: p.Spec.Pin}
+	for _, n := range p.Spec.New {
+		pins.Files = append(pins.Files, filepath.Join(pins.Dir, string(n)))
+	}
+	return pins
+}
+
 // pin bind-mounts the files of the new namespaces into a directory: they live as long as these mounts do. A PID
 // namespace lives on, too, but nothing can be started in it once its init is gone.
 func (c *Container) pin() error {
 	fail := func(err error) error {
 		return &Error{What: "--pin " + c.Plan.Spec.Pin, Err: err, Status: StatusFailure}
 	}
-	dir, err := filepath.Abs(c.Plan.Spec.Pin)
-	if err != nil {
-		return fail(err)
-	}
-	c.Pins.Dir = dir
-	switch err := os.Mkdir(dir, 0o755); {
+	want := c.Plan.pins()
+	c.Pins.Dir = want.Dir
+	switch err := os.Mkdir(want.Dir, 0o755); {
 	case err == nil:
 		c.Pins.Made = true
 	case !errors.Is(err, fs.ErrExist):
 		return fail(err)
 	}
-	for _, n := range c.Plan.Spec.New {
-		path := filepath.Join(dir, string(n))
+	for i, n := range c.Plan.Spec.New {
+		path := want.Files[i]
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
 		if err != nil {
 			return fail(err)

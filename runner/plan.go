@@ -3,7 +3,6 @@ package runner
 import (
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -47,7 +46,7 @@ func NewPlan(spec Spec, c *Caller) (*Plan, error) {
 	spec.imply()
 	p := &Plan{Spec: spec, UID: idmap.UnmappedInside, GID: idmap.UnmappedInside, OpenHere: c.CanMount()}
 	for _, judge := range []func(*Caller) error{
-		p.planCommand, p.planNamespaces, p.planJoins, p.planMaps, p.planCredentials, p.planCaps, p.planMounts, p.planTime, p.planKeeping,
+		p.planProc, p.planCommand, p.planNamespaces, p.planJoins, p.planMaps, p.planCredentials, p.planCaps, p.planMounts, p.planTime, p.planKeeping,
 	} {
 		if err := judge(c); err != nil {
 			return nil, err
@@ -55,6 +54,16 @@ func NewPlan(spec Spec, c *Caller) (*Plan, error) {
 	}
 	p.describe(c)
 	return p, nil
+}
+
+// planProc refuses a procfs that shows another PID namespace: the PID of the command would name somebody else there, whose
+// id map would be written.
+func (p *Plan) planProc(c *Caller) error {
+	if !c.ForeignProc {
+		return nil
+	}
+	return refuse("", "mount a procfs of this PID namespace on /proc, as nsview run --mount-proc does",
+		"/proc shows the processes of another PID namespace than this one")
 }
 
 func (p *Plan) planCommand(*Caller) error {
@@ -109,11 +118,14 @@ func (p *Plan) planJoins(c *Caller) error {
 		return nil
 	}
 	if c.NsenterPath == "" {
-		return refuse("--join-"+s.Join[0].Type.Flag(), "install util-linux", "nsenter is not installed")
+		return noNsenter(s.Join[0].Type)
 	}
 	p.Nsenter = c.NsenterPath
 	if s.joined(Mount) != nil && (s.Root != "" || len(s.Mounts) > 0 || s.MountProc) {
 		return refuse("--join-mount", "", "mounts made there would change the mount namespace of other processes")
+	}
+	if s.joined(User) != nil && (s.mapped() || s.Setgroups != "") {
+		return refuse("--join-user", "leave out the map flags and --setgroups", "a user namespace that is joined has its maps already")
 	}
 	if s.joined(PID) != nil && s.Init {
 		return refuse("--init", "", "the PID namespace that is joined has an init already")
@@ -158,8 +170,12 @@ func (p *Plan) planCaps(c *Caller) error {
 		p.CapBound &^= drop
 	}
 	ownNS := p.Spec.has(User) || p.Spec.joined(User) != nil
+	what := "--cap-drop"
+	if len(p.Spec.CapKeep) > 0 {
+		what = "--cap-keep"
+	}
 	if !ownNS && p.CapBound != allCaps && !capHas(c.Caps, capSetpcap) {
-		return refuse("--cap-drop", "add --map-root or --map-current", "dropping needs CAP_SETPCAP, which uid %v here does not have", c.UID)
+		return refuse(what, "add --map-root or --map-current", "dropping capabilities needs CAP_SETPCAP, which uid %v here does not have", c.UID)
 	}
 	if !ownNS && p.CapAmbient != allCaps && p.CapAmbient&^c.Caps != 0 {
 		return refuse("--cap-keep", "you have "+capList(c.Caps), "you do not have %s yourself", capList(p.CapAmbient&^c.Caps))
@@ -190,7 +206,11 @@ func (p *Plan) planKeeping(c *Caller) error {
 			return refuse("--pin "+s.Pin, "run as root", "keeping namespaces as files needs CAP_SYS_ADMIN in your mount namespace")
 		}
 		if len(s.New) == 0 {
-			return refuse("--pin "+s.Pin, "", "no new namespace to keep")
+			return refuse("--pin "+s.Pin, "add --all, or a flag of one type such as --net", "no new namespace to keep")
+		}
+		var err error
+		if s.Pin, err = c.abs("--pin", s.Pin); err != nil {
+			return err
 		}
 	}
 	if s.Name != "" {
@@ -223,14 +243,11 @@ func (p *Plan) planMounts(c *Caller) error {
 	if s.MountProc && s.joined(PID) == nil && !s.has(PID) {
 		return refuse("--mount-proc", "", "needs a PID namespace")
 	}
-	abs := func(dir string) string {
-		if filepath.IsAbs(dir) || c.Cwd == "" {
-			return filepath.Clean(dir)
-		}
-		return filepath.Join(c.Cwd, dir)
-	}
+	var err error
 	if s.Root != "" {
-		s.Root = abs(s.Root)
+		if s.Root, err = c.abs("--root", s.Root); err != nil {
+			return err
+		}
 	}
 	s.Mounts = slices.Clone(s.Mounts)
 	for i := range s.Mounts {
@@ -238,7 +255,9 @@ func (p *Plan) planMounts(c *Caller) error {
 		if m.Tmpfs() {
 			continue
 		}
-		m.Source = abs(m.Source)
+		if m.Source, err = c.abs("--bind", m.Source); err != nil {
+			return err
+		}
 		if !m.Idmap {
 			continue
 		}
@@ -283,7 +302,7 @@ func (p *Plan) mountMaps(m MountSpec) (uid, gid idmap.Map, err error) {
 		*kind.out = idmap.Compose(want, kind.own)
 		for _, e := range *kind.out {
 			if !e.Outside.Mapped() {
-				return nil, nil, refuse(m.flag(), "SEEN must be in "+insideText(kind.own),
+				return nil, nil, refuse(m.flag(), "SEEN is an inside id: "+insideText(kind.own),
 					"idmap: on disk %v is to be seen as a %s that is not mapped inside", e.Inside, kind.name)
 			}
 		}

@@ -36,10 +36,10 @@ func (p *Plan) planMaps(c *Caller) error {
 		return nil
 	}
 	var err error
-	if p.UIDMap, err = s.buildMap(idmap.UID, c.UID, c.Newuidmap.Grants); err != nil {
+	if p.UIDMap, err = s.buildMap(c, idmap.UID); err != nil {
 		return err
 	}
-	if p.GIDMap, err = s.buildMap(idmap.GID, c.GID, c.Newgidmap.Grants); err != nil {
+	if p.GIDMap, err = s.buildMap(c, idmap.GID); err != nil {
 		return err
 	}
 	if p.UIDThrough, err = p.judgeMap(c, idmap.UID); err != nil {
@@ -59,10 +59,10 @@ func identityOf(own idmap.Map) idmap.Map {
 }
 
 // buildMap is the map of one kind that the flags ask for.
-func (s *Spec) buildMap(kind idmap.Kind, own idmap.Kernel, grants []idmap.Grant) (idmap.Map, error) {
-	extents, other := s.MapUID, s.MapGID
+func (s *Spec) buildMap(c *Caller, kind idmap.Kind) (idmap.Map, error) {
+	extents, other, own, grants := s.MapUID, s.MapGID, c.UID, c.Newuidmap.Grants
 	if kind == idmap.GID {
-		extents, other = other, extents
+		extents, other, own, grants = s.MapGID, s.MapUID, c.GID, c.Newgidmap.Grants
 	}
 	if len(extents) == 0 {
 		extents = other
@@ -83,17 +83,27 @@ func (s *Spec) buildMap(kind idmap.Kind, own idmap.Kernel, grants []idmap.Grant)
 		return m, nil
 	}
 	if len(grants) == 0 {
-		file := "/etc/subuid"
-		if kind == idmap.GID {
-			file = "/etc/subgid"
-		}
-		return nil, refuse("--map-auto", "usermod --add-sub"+string(kind)+"s FIRST-LAST grants a range, as root", "%s grants you (uid %v) nothing", file, s.callerUID(own))
+		return nil, noGrant(c, kind)
 	}
 	return fillFree(m, grants), nil
 }
 
-// callerUID is for messages only: own is the caller's id of the kind in question.
-func (s *Spec) callerUID(own idmap.Kernel) idmap.Kernel { return own }
+// noGrant says that --map-auto has nothing to map, and what would help. A grant is always a user's, whichever kind of ids
+// it is of.
+func noGrant(c *Caller, kind idmap.Kind) error {
+	login, setid := c.Login, capSetuid
+	if kind == idmap.GID {
+		setid = capSetgid
+	}
+	if login == "" {
+		login = "LOGIN"
+	}
+	hint := fmt.Sprintf("root grants a range with usermod --add-sub%ss FIRST-LAST %s", kind, login)
+	if capHas(c.Caps, setid) {
+		hint = fmt.Sprintf("you need no grant: choose the ids, as in --map-%s 0:100000:65536", kind)
+	}
+	return refuse("--map-auto", hint, "/etc/sub%s grants no %ss to uid %v", kind, kind, c.UID)
+}
 
 // fillFree puts the grants where no extent of m is inside yet, from inside id 0 on.
 func fillFree(m idmap.Map, grants []idmap.Grant) idmap.Map {
@@ -164,7 +174,18 @@ func (p *Plan) judgeMap(c *Caller, kind idmap.Kind) (through string, err error) 
 	if len(accepted) > 0 {
 		hint = "accepted would be " + strings.Join(accepted, "; ")
 	}
-	return "", refuse(fmt.Sprintf("%s map %v", kind, m), hint, "%s", strings.Join(details, "; "))
+	if p.Spec.Setgroups == "allow" && slices.ContainsFunc(problems, func(p idmap.Problem) bool { return p.Rule == idmap.RuleSetgroups }) {
+		hint = "--setgroups deny, or leave it out; gids of a grant (--map-auto) go with allow"
+	}
+	return "", refuse(mapName(kind, m), hint, "%s", strings.Join(details, "; "))
+}
+
+// mapName is a map in an error message, of which a long one would hide the rest.
+func mapName(kind idmap.Kind, m idmap.Map) string {
+	if len(m) > 8 {
+		return fmt.Sprintf("%s map of %d extents", kind, len(m))
+	}
+	return fmt.Sprintf("%s map %v", kind, m)
 }
 
 // planCredentials decides whom the command runs as.
@@ -195,11 +216,11 @@ func (p *Plan) planCredentials(c *Caller) error {
 		return nil
 	}
 	if p.Setgroups == "deny" {
-		return refuse("--groups", "", "setgroups is denied in the user namespace")
+		return refuse("--groups", "it is allowed with gids of a grant, as --map-auto maps them", "setgroups is denied in the user namespace")
 	}
 	for _, g := range s.Groups {
 		if !p.GIDMap.Covers(g) {
-			return refuse(fmt.Sprintf("--groups %v", g), "group ids in "+insideText(p.GIDMap), "not mapped inside")
+			return refuse(fmt.Sprintf("--groups %v", g), "mapped gids: "+insideText(p.GIDMap), "not mapped inside")
 		}
 	}
 	p.Groups, p.SetGroups = s.Groups, true
@@ -210,7 +231,7 @@ func (p *Plan) planCredentials(c *Caller) error {
 func pickID(kind string, asked *idmap.Inside, own idmap.Kernel, m idmap.Map) (idmap.Inside, error) {
 	if asked != nil {
 		if !m.Covers(*asked) {
-			return 0, refuse(fmt.Sprintf("--%s %v", kind, *asked), kind+"s in "+insideText(m), "not mapped inside")
+			return 0, refuse(fmt.Sprintf("--%s %v", kind, *asked), "mapped "+kind+"s: "+insideText(m), "not mapped inside")
 		}
 		return *asked, nil
 	}

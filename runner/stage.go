@@ -26,7 +26,7 @@ func Stage(args []string) int {
 	runtime.LockOSThread()
 	switch args[1] {
 	case holdArg:
-		return hold()
+		return hold(args[2:])
 	case initArg:
 		return initStage(args[2:])
 	case monitorArg:
@@ -92,7 +92,7 @@ func (st *stage) run() error {
 	if err := st.await("mapped"); err != nil {
 		return err
 	}
-	for _, prepare := range []func() error{st.joinMount, st.setClocks, st.setHostname, st.openSources, st.becomeSetup, st.mounts, st.limit} {
+	for _, prepare := range []func() error{st.setClocks, st.joinMount, st.setHostname, st.openSources, st.becomeSetup, st.mounts, st.limit} {
 		if err := prepare(); err != nil {
 			return err
 		}
@@ -179,11 +179,13 @@ func (st *stage) hop() error {
 		Files: []uintptr{0, 1, 2},
 		Sys:   stageAttr(st.Clone | unix.CLONE_PARENT),
 	})
-	if err != nil {
-		return cloneError(st.plan, err)
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.Is(err, unix.ENOMEM) && st.JoinPID >= 0: // so says pid_namespaces(7)
+		return &Error{What: "--join-pid", Err: fmt.Errorf("its init has ended, and nothing can be started in it any more: %w", err), Status: StatusFailure}
 	}
-	os.Exit(0)
-	return nil
+	return cloneError(st.plan, err)
 }
 
 // stageAttr is how a stage is started: with every capability it may have as an ambient one, since in a user namespace

@@ -3,9 +3,11 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +63,7 @@ func initStage(args []string) int {
 	for _, fd := range []int{sock, file, o.Dir} {
 		closeOnExec(fd)
 	}
+	setComm("nsview-init")
 	st := &stage{parent: channel{sock}, order: order{Env: o.Env}}
 	f := newForwarder()
 	pid, err := st.startCommand(o)
@@ -90,6 +93,14 @@ func initStage(args []string) int {
 		default:
 			return ws.ExitStatus()
 		}
+	}
+}
+
+// setComm is the name that ps(1) shows, instead of "exe" of /proc/self/exe.
+func setComm(name string) {
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0) // the name of the process, whichever thread this is
+	if b, err := unix.BytePtrFromString(name); err == nil {
+		_ = prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b))) // where /proc does not have this process
 	}
 }
 

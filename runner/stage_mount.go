@@ -24,7 +24,11 @@ func (st *stage) openSources() error {
 	}
 	// Nothing of what follows may reach another mount namespace.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make the mounts private: %w", err)
+		e := &Error{Err: fmt.Errorf("make the mounts private: %w", err), Status: StatusFailure}
+		if errors.Is(err, unix.EINVAL) {
+			e.Hint = "/ is not where a mount begins: in a chroot no mount namespace can be set up"
+		}
+		return e
 	}
 	if s.Root != "" && st.Root < 0 {
 		fd, err := openTree("--root "+s.Root, s.Root)
@@ -89,7 +93,11 @@ func (st *stage) attachRoot() error {
 		st.root = fd
 		return nil
 	}
-	if err := unix.MoveMount(st.Root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	err := sameKind(st.Root, unix.AT_FDCWD, "/")
+	if err == nil {
+		err = unix.MoveMount(st.Root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	if err != nil {
 		return &Error{What: "--root " + s.Root, Err: fmt.Errorf("move_mount: %w", err), Status: StatusFailure, Hint: notDirHint(err)}
 	}
 	st.root = st.Root
@@ -150,9 +158,27 @@ func (st *stage) put(tree int, path string) error {
 		return fmt.Errorf("open %s inside: %w", path, err)
 	}
 	defer unix.Close(target)
+	if err := sameKind(tree, target, ""); err != nil {
+		return fmt.Errorf("mount on %s: %w", path, err)
+	}
 	err = unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	if err != nil {
 		return fmt.Errorf("move_mount to %s: %w", path, err)
+	}
+	return nil
+}
+
+// sameKind says ENOTDIR where one is a directory and the other is not, for which move_mount(2) has only EINVAL.
+func sameKind(tree, dir int, path string) error {
+	var from, to unix.Stat_t
+	if err := unix.Fstat(tree, &from); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	if err := unix.Fstatat(dir, path, &to, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("fstatat: %w", err)
+	}
+	if (from.Mode&unix.S_IFMT == unix.S_IFDIR) != (to.Mode&unix.S_IFMT == unix.S_IFDIR) {
+		return unix.ENOTDIR
 	}
 	return nil
 }

@@ -280,7 +280,11 @@ func cloneError(p *Plan, err error) error {
 	case errors.Is(err, unix.EPERM) && p.Spec.has(User):
 		hint = "user namespaces may be switched off (kernel.unprivileged_userns_clone, apparmor_restrict_unprivileged_userns), and a chroot cannot make one"
 	}
-	return &Error{Err: fmt.Errorf("make the namespaces %v: %w", p.Spec.New, err), Hint: hint, Status: StatusFailure}
+	what := "start the stage"
+	if len(p.Spec.New) > 0 {
+		what = fmt.Sprintf("make the namespaces %v", p.Spec.New)
+	}
+	return &Error{Err: fmt.Errorf("%s: %w", what, err), Hint: hint, Status: StatusFailure}
 }
 
 // writeMaps writes setgroups and the maps of the stage's new user namespace.
@@ -291,7 +295,7 @@ func (p *Plan) writeMaps(pid int) error {
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	if p.Setgroups == "deny" {
 		if err := writeOnce(dir+"setgroups", "deny"); err != nil {
-			return err
+			return notWritten(err)
 		}
 	}
 	write := func(kind idmap.Kind, m idmap.Map, through string) error {
@@ -302,11 +306,23 @@ func (p *Plan) writeMaps(pid int) error {
 			return newidmap(through, pid, m)
 		}
 		if err := writeOnce(dir+string(kind)+"_map", m.Format()); err != nil {
-			return fmt.Errorf("%s map %v: %w", kind, m, err)
+			return notWritten(fmt.Errorf("%s: %w", mapName(kind, m), err))
 		}
 		return nil
 	}
-	return errors.Join(write(idmap.UID, p.UIDMap, p.UIDThrough), write(idmap.GID, p.GIDMap, p.GIDThrough))
+	if err := write(idmap.UID, p.UIDMap, p.UIDThrough); err != nil {
+		return err
+	}
+	return write(idmap.GID, p.GIDMap, p.GIDThrough)
+}
+
+// notWritten explains why a file of the stage in /proc could not be written.
+func notWritten(err error) error {
+	e := &Error{Err: err, Status: StatusFailure}
+	if errors.Is(err, unix.EACCES) {
+		e.Hint = "is the nsview program readable for you? Else the kernel keeps /proc/PID of who executes it to root"
+	}
+	return e
 }
 
 // undo removes what a failed start has made.

@@ -51,7 +51,7 @@ func stateDirs() []string {
 
 // openStateDir opens the directory of all states, made if need be, and locks it until it is closed.
 func openStateDir() (*os.File, error) {
-	var errs []error
+	var why []string
 	for _, dir := range stateDirs() {
 		mode := fs.FileMode(0o700)
 		if dir == "/run/nsview" {
@@ -61,9 +61,9 @@ func openStateDir() (*os.File, error) {
 		if err == nil {
 			return f, nil
 		}
-		errs = append(errs, err)
+		why = append(why, err.Error())
 	}
-	return nil, errors.Join(errs...)
+	return nil, errors.New(strings.Join(why, "; "))
 }
 
 func lockDir(dir string, mode fs.FileMode) (*os.File, error) {
@@ -81,7 +81,7 @@ func lockDir(dir string, mode fs.FileMode) (*os.File, error) {
 	}
 	if int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
 		f.Close()
-		return nil, fmt.Errorf("%s: not yours alone", dir)
+		return nil, fmt.Errorf("%s does not belong to you alone", dir)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		f.Close()
@@ -108,15 +108,23 @@ func checkFree(dir, name string) error {
 		return nil
 	}
 	var s State
-	if err == nil && json.Unmarshal(b, &s) == nil {
-		if started, err := startTime(s.PID); err == nil && started == s.StartTime {
-			return &Error{What: "--name " + name, Err: fmt.Errorf("the name is taken by process %d", s.PID), Status: StatusFailure}
-		}
+	if err == nil && json.Unmarshal(b, &s) == nil && s.lives() {
+		return &Error{What: "--name " + name, Err: fmt.Errorf("the name is taken by process %d", s.PID), Status: StatusFailure}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// lives reports whether the process of a state is still there. A zombie, which nobody has reaped yet, is not; a process
+// whose first thread has ended looks like one, but has other threads.
+func (s State) lives() bool {
+	started, err := startTime(s.PID)
+	if err != nil || started != s.StartTime {
+		return false
+	}
+	return !strings.HasPrefix(statusField(s.PID, "State"), "Z") || statusField(s.PID, "Threads") != "1"
 }
 
 // writeState writes the state of c, whole or not at all.

@@ -94,23 +94,24 @@ func (p *Plan) idmapTree(m MountSpec, tree int) error {
 	if err != nil {
 		return err
 	}
+	var refused error
 	err = withUserNS(uid, gid, func(fd int) error {
-		err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{
+		refused = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{
 			Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(fd),
 		})
-		if err != nil {
-			return fmt.Errorf("mount_setattr idmap: %w", err)
+		if refused != nil {
+			return fmt.Errorf("mount_setattr idmap: %w", refused)
 		}
 		return nil
 	})
 	if err == nil {
 		return nil
 	}
-	hint := setattrHint(err)
+	hint := setattrHint(refused)
 	switch {
-	case errors.Is(err, unix.EPERM):
+	case errors.Is(refused, unix.EPERM):
 		hint = "the superblock of " + m.Source + " belongs to a user namespace over which you have no CAP_SYS_ADMIN: run as root of the host, or leave out idmap"
-	case errors.Is(err, unix.EINVAL):
+	case errors.Is(refused, unix.EINVAL):
 		hint = "this file system, or one mounted below " + m.Source + ", does not take id maps, or has one already"
 	}
 	return &Error{What: m.flag(), Err: err, Hint: hint, Status: StatusFailure}

@@ -23,11 +23,11 @@ func withUserNS(uid, gid idmap.Map, use func(fd int) error) error {
 		Env:   []string{},
 		Files: []uintptr{r.Fd(), 1, 2},
 		Sys: &syscall.SysProcAttr{
-			Cloneflags:                 syscall.CLONE_NEWUSER,
-			UidMappings:                sysMap(uid),
-			GidMappings:                sysMap(gid),
-			GidMappingsEnableSetgroups: true,
-			Pdeathsig:                  syscall.SIGKILL,
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: sysMap(uid),
+			GidMappings: sysMap(gid),
+			Pdeathsig:   syscall.SIGKILL,
+			// setgroups is left denied: nobody does anything in there, and to allow it is an error where it is denied above.
 		},
 	})
 	if err != nil {
@@ -65,8 +65,14 @@ func reap(pid int) unix.WaitStatus {
 	}
 }
 
-// hold is the stage of withUserNS.
-func hold() int {
+// holdSaysUp makes hold print this when it runs.
+const holdSaysUp = "up"
+
+// hold is a process in a user namespace that does nothing until its stdin ends.
+func hold(args []string) int {
+	if len(args) > 0 && args[0] == holdSaysUp {
+		fmt.Print(holdSaysUp)
+	}
 	b := make([]byte, 1)
 	_, _ = os.Stdin.Read(b)
 	return 0

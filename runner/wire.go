@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,23 +153,25 @@ func cutSuffix(s, suffix string) (string, bool) {
 	return s, false
 }
 
-// memoryFile is an unlinked file with v as JSON, at offset 0. It is closed at exec.
+// memoryFile is an unlinked file with v at offset 0. It is closed at exec. It is gob, because arguments, the environment
+// and paths are bytes: JSON would replace what is not UTF-8. Gob in turn forgets that a pointer to 0 is no nil, so a
+// stage goes by Plan.UID and Plan.SetIDs, never by Spec.UID.
 func memoryFile(v any) (*os.File, error) {
 	fd, err := unix.MemfdCreate("nsview", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "nsview order")
-	if err := json.NewEncoder(f).Encode(v); err != nil {
+	if err := gob.NewEncoder(f).Encode(v); err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("write the orders of the stage: %w", err)
 	}
 	return f, nil
 }
 
 func readMemoryFile(fd int, v any) error {
 	// Read at an offset of its own: several stages may share the descriptor.
-	return json.NewDecoder(io.NewSectionReader(fdReader(fd), 0, 1<<40)).Decode(v)
+	return gob.NewDecoder(io.NewSectionReader(fdReader(fd), 0, 1<<40)).Decode(v)
 }
 
 type fdReader int

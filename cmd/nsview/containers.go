@@ -22,47 +22,55 @@ func (a *app) containersCommand() *cobra.Command {
 		Short:   "containers, by the engines that started them and by their namespaces",
 		Long: `containers lists containers with their engine, init process, user namespace and the ids on this side that their ids
 are mapped to. Namespaces that no engine explains are listed without an engine, as COMM/PID of the process that stands
-for them; of that name only the PID decides.`,
-		Example: `  nsview containers
-  nsview ls web -o wide
+for them; of that name only the PID decides. A NAME, which may be any TARGET, is shown whole: the engine's processes
+above it, its namespaces, id maps, and volumes with the owners that both sides see.
+
+Names come from what engines leave on disk, in cgroups and in the process tree; no daemon is asked, unless its files are
+unreadable and its socket is not.`,
+		Example: `  nsview containers              those that run
+  nsview ls -a                   also those that are stopped or keep crashing
+  nsview ls web                  one of them, whole
   nsview ls -o json | jq -r '.containers[].viewer'`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			whole := len(args) > 0 && a.output == ""
 			if err := a.format(cmd, containerFormats()...); err != nil {
 				return err
 			}
-			return a.containers(cmd.Context(), args, all)
+			return a.containers(cmd.Context(), args, all, whole)
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "also stopped ones, where an engine's state tells of them")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are not running")
 	complete(cmd, "output", containerFormats())
 	return cmd
 }
 
 func containerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
 
-func (a *app) containers(ctx context.Context, args []string, all bool) error {
-	facts := procscan.Fact(0)
-	if a.output != "table" {
-		facts |= procscan.Mounts
-	}
-	s, err := a.snapshot(ctx, facts)
+// containers lists containers; whole prints the named ones with everything about them.
+func (a *app) containers(ctx context.Context, args []string, all, whole bool) error {
+	s, err := a.snapshot(ctx, containerFacts(a.output, len(args) > 0))
 	if err != nil {
 		return err
 	}
 	var targets []nsinspect.Target
 	var failed bool
 	if len(args) > 0 {
-		targets, failed = a.targets(s, args)
+		targets, failed = a.targets(s, args, a.target)
 		if len(targets) == 0 {
 			return &statusError{code: exitFailure}
 		}
 	}
 	list := s.ContainerList(targets, all)
-	switch a.output {
-	case "json":
+	if len(args) > 0 {
+		a.volumeOwners(ctx, s, list)
+	}
+	switch {
+	case whole:
+		err = a.printWhole(s, list)
+	case a.output == "json":
 		err = render.JSON(a.out, list)
-	case "jsonl":
+	case a.output == "jsonl":
 		err = render.JSONLines(a.out, list.Containers)
 	default:
 		err = containerTable(list.Containers, a.output == "wide").Render(a.out, a.tableOptions())
@@ -77,16 +85,27 @@ func (a *app) containers(ctx context.Context, args []string, all bool) error {
 	return nil
 }
 
+// containerFacts are what a form of output shows.
+func containerFacts(output string, named bool) procscan.Fact {
+	switch {
+	case named:
+		return ownerFacts
+	case output == "table":
+		return 0
+	}
+	return procscan.Mounts
+}
+
 func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
-	t := &render.Table{Header: []string{"ENGINE", "NAME", "ID", "IMAGE", "PID", "NPROCS", "USERNS", "UIDS"}}
+	t := &render.Table{Header: []string{"ENGINE", "NAME", "ID", "IMAGE", "STATE", "PID", "NPROCS", "USERNS", "UIDS"}}
 	if wide {
 		t.Header = append(t.Header, "GIDS", "PIDNS", "MNTNS", "VOLUMES")
 	}
 	for i := range rows {
 		r := &rows[i]
 		cells := []string{
-			r.Engine, r.Name, shortID(r.ID, wide), r.Image, strconv.Itoa(r.InitPID), strconv.Itoa(r.Processes),
-			r.Namespaces.User.String(), rangesText(r.UIDMap),
+			r.Engine, r.Name, shortID(r.ID, wide), r.Image, r.State, pidText(r.InitPID), strconv.Itoa(r.Processes),
+			userNSText(r), rangesText(r.UIDMap),
 		}
 		if wide {
 			cells = append(cells, rangesText(r.GIDMap), r.Namespaces.PID.String(), r.Namespaces.Mnt.String(), volumesText(r.Volumes))
@@ -94,6 +113,22 @@ func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 		t.Rows = append(t.Rows, cells)
 	}
 	return t
+}
+
+// pidText is a PID, "" for none.
+func pidText(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return strconv.Itoa(pid)
+}
+
+// userNSText is the user namespace of a container, "" for one that is not running.
+func userNSText(r *nsinspect.ContainerRow) string {
+	if r.InitPID == 0 {
+		return ""
+	}
+	return r.Namespaces.User.String()
 }
 
 // shortID is the first twelve characters of an id, as engines print it.

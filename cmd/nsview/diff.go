@@ -21,6 +21,10 @@ func (a *app) diffCommand() *cobra.Command {
 		Long: `diff compares two TARGETs: which namespaces they share, their ids and id maps, their root directories, and the mounts
 at which they see something else. Of a container its init process is compared.
 
+Of a mount it says the file system and the directory of it that is mounted, "ro" and "idmapped", and whatever else is not
+the same on both sides. What seldom matters for a volume is only counted: mounts below /dev, /proc and /sys, and, beside a
+container, those that only the host has. -o wide lists every mount with its device and all its options.
+
 Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference seen but not everything could be read.`,
 		Example: `  nsview diff wordpress mariadb
   nsview diff host web
@@ -28,13 +32,13 @@ Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference
 		Args:              exactly(2, "diff takes two TARGETs"),
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, "table", "json"); err != nil {
+			if err := a.format(cmd, "table", "wide", "json"); err != nil {
 				return err
 			}
 			return a.diff(cmd.Context(), args[0], args[1])
 		},
 	}
-	complete(cmd, "output", []string{"table", "json"})
+	complete(cmd, "output", []string{"table", "wide", "json"})
 	return cmd
 }
 
@@ -43,7 +47,7 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	if err != nil {
 		return err
 	}
-	targets, failed := a.targets(s, []string{nameA, nameB})
+	targets, failed := a.targets(s, []string{nameA, nameB}, a.running)
 	if failed {
 		return &statusError{code: exitFailure}
 	}
@@ -51,7 +55,7 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	if a.output == "json" {
 		err = render.JSON(a.out, d)
 	} else {
-		err = diffTable(d).Render(a.out, a.tableOptions())
+		err = a.printDiff(d)
 	}
 	if err != nil {
 		return err
@@ -66,7 +70,18 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	return nil
 }
 
-// diffTable has a row for every kind of namespace and every fact, and one for each mount that differs.
+// printDiff prints two tables: what the two are, and the mounts at which they see something else.
+func (a *app) printDiff(d *nsinspect.Diff) error {
+	if err := diffTable(d).Render(a.out, a.tableOptions()); err != nil || len(d.Mounts) == 0 {
+		return err
+	}
+	if _, err := fmt.Fprintln(a.out); err != nil {
+		return err
+	}
+	return diffMountTable(d, a.output == "wide").Render(a.out, a.tableOptions())
+}
+
+// diffTable has a row for every kind of namespace and every fact.
 func diffTable(d *nsinspect.Diff) *render.Table {
 	t := &render.Table{Header: []string{"WHAT", sideText(&d.A), sideText(&d.B), "SHARING"}}
 	for i := range d.Namespaces {
@@ -76,15 +91,11 @@ func diffTable(d *nsinspect.Diff) *render.Table {
 	for _, f := range append(append([]nsinspect.DiffFact{}, d.IDs...), d.Root) {
 		t.Rows = append(t.Rows, []string{strings.ReplaceAll(f.Fact, "_", " "), factText(f.A), factText(f.B), string(f.Sharing)})
 	}
-	for i := range d.Mounts {
-		m := &d.Mounts[i]
-		t.Rows = append(t.Rows, []string{"mount " + m.Point, mountText(m.A), mountText(m.B), string(nsinspect.Separate)})
-	}
 	return t
 }
 
 func sideText(side *nsinspect.DiffSide) string {
-	if side.PID == nil || side.Target == fmt.Sprint(*side.PID) {
+	if side.PID == nil || side.Target == "host" || side.Target == fmt.Sprint(*side.PID) { // the host's is nsview itself
 		return side.Target
 	}
 	return fmt.Sprintf("%s (%d)", side.Target, *side.PID)
@@ -121,12 +132,4 @@ func mapText(m idmap.Map) string {
 		parts = append(parts, fmt.Sprintf("%s:%s:%d", e.Inside, e.Outside, e.Count))
 	}
 	return strings.Join(parts, ",")
-}
-
-// mountText says what is mounted: the directory of which file system, how.
-func mountText(m *nsinspect.Mount) string {
-	if m == nil {
-		return ""
-	}
-	return fmt.Sprintf("%s %s:%s %s", m.FSType, m.Dev, m.Root, strings.Join(m.Options, ","))
 }

@@ -54,13 +54,24 @@ func gapSummary(gaps []nsinspect.Gap) string {
 		of[k] = append(of[k], &gaps[i])
 	}
 	slices.SortStableFunc(kinds, func(a, b gapKind) int { return len(of[b]) - len(of[a]) })
+	// Facts that the same subjects lack for the same reason are one part: "namespaces and names of pid 1 (REASON)".
+	type lack struct{ subjects, err string }
+	var lacks []lack
+	facts := make(map[lack][]string)
+	for _, k := range kinds {
+		l := lack{gapSubjects(of[k]), k.err}
+		if facts[l] == nil {
+			lacks = append(lacks, l)
+		}
+		facts[l] = append(facts[l], k.fact)
+	}
 	var parts []string
-	for i, k := range kinds {
+	for i, l := range lacks {
 		if i == listed {
-			parts = append(parts, fmt.Sprintf("other facts: %d", len(kinds)-listed))
+			parts = append(parts, fmt.Sprintf("%d more (-v lists them)", len(lacks)-listed))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s of %s (%s)", k.fact, gapSubjects(of[k]), k.err))
+		parts = append(parts, fmt.Sprintf("%s of %s (%s)", strings.Join(facts[l], " and "), l.subjects, l.err))
 	}
 	line := "could not read " + strings.Join(parts, ", ")
 	if hints := gapHints(gaps); hints != "" {
@@ -74,10 +85,27 @@ func gapSubjects(gaps []*nsinspect.Gap) string {
 	if len(gaps) == 1 {
 		return gaps[0].Subject
 	}
-	if slices.ContainsFunc(gaps, func(g *nsinspect.Gap) bool { return g.PID == 0 }) {
-		return fmt.Sprintf("%d subjects", len(gaps))
+	what := subjectKind(gaps[0])
+	for _, g := range gaps {
+		if subjectKind(g) != what {
+			what = "subjects"
+		}
 	}
-	return fmt.Sprintf("%d processes", len(gaps))
+	return fmt.Sprintf("%d %s", len(gaps), what)
+}
+
+// subjectKind is what several subjects like that of g are called.
+func subjectKind(g *nsinspect.Gap) string {
+	_, number, _ := strings.Cut(g.Subject, "namespace ")
+	switch {
+	case g.PID != 0:
+		return "processes"
+	case strings.Trim(number, "0123456789") == "" && number != "":
+		return "namespaces"
+	case strings.HasPrefix(g.Subject, "/"):
+		return "paths"
+	}
+	return "subjects"
 }
 
 // gapHints joins what would lift the gaps, each hint once.

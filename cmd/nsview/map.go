@@ -199,6 +199,9 @@ func (a *app) printMap(r *nsinspect.MapReport) error {
 	if r.OutsideOf == nsinspect.OutsideParent {
 		a.warn("%s is in your own user namespace: outside ids are those of its parent", r.Target)
 	}
+	for _, text := range r.Assumptions {
+		a.warn("%s: these are the maps that it is configured with", text)
+	}
 	switch {
 	case len(r.Translations) > 0:
 		if err := translationTable(r).Render(a.out, o); err != nil {

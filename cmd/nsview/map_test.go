@@ -44,7 +44,7 @@ func ownIDs(inside int) (uid, gid []syscall.SysProcIDMap) {
 func nsview(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	if code := run(t.Context(), args, strings.NewReader(""), &out, &err); code != want {
+	if code := run(t.Context(), append([]string{"nsview"}, args...), strings.NewReader(""), &out, &err); code != want {
 		t.Fatalf("nsview %s: exit status %d, want %d\n%s%s", strings.Join(args, " "), code, want, out.String(), err.String())
 	}
 	return out.String(), err.String()

@@ -27,11 +27,12 @@ func (a *app) nsCommand() *cobra.Command {
 		Use:   "ns [TARGET...]",
 		Short: "namespaces, how they hang together and what keeps them alive",
 		Long: `ns lists namespaces: all that the host's processes are in or that something else keeps alive, or with TARGETs those
-that their processes are in. OWNER is the user namespace in which capabilities over it count; OWNER-UID is, of a user
-namespace, the user on this side who created it, and CREATOR that user's name.
+that their processes are in. OWNER is the user namespace in which capabilities over it count; CREATOR is, of a user
+namespace, the user on this side who created it.
 
 PINS says what keeps a namespace without processes: bind mounts, child namespaces, namespaces it owns, tasks whose
-children will be in it. With --pins (always in JSON) also open file descriptors and sockets, for every namespace.`,
+children will be in it. With --pins also threads that are alone in one and open file descriptors (these always in JSON), for
+every namespace. A network namespace that only a socket keeps alive is not found: no file in /proc leads from it there.`,
 		Example: `  nsview ns
   nsview ns --tree             by owner: user namespaces and what they own
   nsview ns -t pid --tree      PID namespaces by their parents
@@ -48,7 +49,7 @@ children will be in it. With --pins (always in JSON) also open file descriptors 
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.tree, "tree", false, "draw which namespace owns which; with -t pid or -t user, which is whose parent")
-	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also open file descriptors")
+	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
 	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this type: "+typeNames())
 	complete(cmd, "output", nsFormats())
 	complete(cmd, "type", strings.Split(typeNames(), ", "))
@@ -69,13 +70,16 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 	if f.pins || strings.HasPrefix(a.output, "json") {
 		facts |= procscan.FDPins
 	}
+	if f.pins {
+		facts |= procscan.Threads
+	}
 	s, err := a.snapshot(ctx, facts)
 	if err != nil {
 		return err
 	}
 	var failed bool
 	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args)
+		query.Targets, failed = a.targets(s, args, a.running)
 		if len(query.Targets) == 0 {
 			return &statusError{code: exitFailure}
 		}
@@ -105,18 +109,18 @@ func (a *app) printNS(s *nsinspect.Snapshot, f *nsFlags, query nsinspect.Namespa
 }
 
 func nsTable(rows []nsinspect.NamespaceRow, pins, wide bool) *render.Table {
-	t := &render.Table{Header: []string{"TYPE", "INODE", "PARENT", "OWNER", "OWNER-UID", "CREATOR", "NPROCS", "LEADER", "CONTAINER", "COMMAND", "PINS"}}
+	t := &render.Table{Header: []string{"TYPE", "INODE", "PARENT", "OWNER", "NPROCS", "LEADER", "COMMAND", "CONTAINER", "CREATOR", "PINS"}}
 	if wide {
-		t.Header = slices.Insert(t.Header, 2, "ID")
+		t.Header = slices.Insert(t.Header, len(t.Header)-1, "OWNER-UID", "ID")
 	}
 	for i := range rows {
 		r := &rows[i]
 		cells := []string{
-			string(r.Type), r.Inode.String(), inodeText(r.Parent), inodeText(r.OwnerUserNS), ownerUIDText(r), r.Creator,
-			strconv.Itoa(r.Processes), leaderText(r), nsContainer(r), r.Command, pinsText(r, pins),
+			string(r.Type), r.Inode.String(), inodeText(r.Parent), inodeText(r.OwnerUserNS), strconv.Itoa(r.Processes),
+			leaderText(r), r.Command, nsContainer(r), ownerText(r), pinsText(r, pins),
 		}
 		if wide {
-			cells = slices.Insert(cells, 2, strconv.FormatUint(r.ID, 10))
+			cells = slices.Insert(cells, len(cells)-1, ownerUIDText(r), nsIDText(r))
 		}
 		t.Rows = append(t.Rows, cells)
 	}
@@ -166,6 +170,15 @@ func ownerUIDText(r *nsinspect.NamespaceRow) string {
 	return r.OwnerUID.String()
 }
 
+// nsIDText is the namespace's id since boot, where the kernel has one.
+func nsIDText(r *nsinspect.NamespaceRow) string {
+	if r.ID == 0 {
+		return ""
+	}
+	return strconv.FormatUint(r.ID, 10)
+}
+
+// ownerText is who created a user namespace: the name, else the uid.
 func ownerText(r *nsinspect.NamespaceRow) string {
 	if r.Type != nsinspect.User {
 		return ""
@@ -192,9 +205,12 @@ func pinsText(r *nsinspect.NamespaceRow, all bool) string {
 	if !all && r.Processes > 0 {
 		return ""
 	}
-	pins := make([]string, len(r.Pins))
+	var pins []string
 	for i := range r.Pins {
-		pins[i] = pinText(&r.Pins[i])
+		// A mount may be in many mount namespaces: copies of it are said once.
+		if text := pinText(&r.Pins[i]); !slices.Contains(pins, text) {
+			pins = append(pins, text)
+		}
 	}
 	return strings.Join(pins, ",")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,8 @@ import (
 type ownerFlags struct {
 	in     string
 	follow bool
+	tree   bool // -R
+	oneFS  bool // -x
 }
 
 func (a *app) ownerCommand() *cobra.Command {
@@ -31,10 +34,19 @@ is, through an overlay or through an idmapped mount. Each has a path of its own,
 of its own /etc/passwd.
 
 "unmapped" is an id that the viewer, or the mount, has no mapping for: programs there show the overflow id (nobody).
-"unknown" is one that could not be told.`,
+"unknown" is one that could not be told.
+
+With -R it sums trees up: how many files each owner pair (the host's uid:gid) has, what every viewer calls it, and how
+many files each viewer sees whose owner or group is unmapped for it. Who sees a file changes only where somebody has
+something mounted, and such places are looked at one by one. Symbolic links in a tree are never followed; as with find
+and du, one that is named as FILE is itself all there is to it, unless -L is given. A directory that cannot be listed,
+or a file system that does not answer, is a gap and the rest is printed; what vanishes meanwhile is not there.
+-R -o jsonl prints every file as one line, as it is found and in no order. In JSON, bytes of a name that are not UTF-8
+are U+FFFD.`,
 		Example: `  nsview owner /srv/data/file.txt             everyone who sees it
   nsview owner --in web /var/lib/mysql/a.txt   a path inside a container: how the host and that container see it
-  nsview owner -o wide FILE                    with mounts, their id maps and the ids on disk`,
+  nsview owner -o wide FILE                    with mounts, their id maps and the ids on disk
+  nsview owner -R /srv/data                    how many files are whose, and unmapped for whom`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError("nsview owner FILE...", "owner needs a file")
@@ -45,12 +57,20 @@ of its own /etc/passwd.
 			if err := a.format(cmd, ownerFormats()...); err != nil {
 				return err
 			}
+			if f.oneFS && !f.tree {
+				return usageError("nsview owner -R -x DIR...", "-x is for -R")
+			}
+			if f.tree && a.from != "" {
+				return usageError("nsview snapshot --path stores single files", "-R needs the live host, --from is a stored snapshot")
+			}
 			return a.owner(cmd.Context(), &f, args)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.in, "in", "", "read the paths inside this TARGET")
 	flags.BoolVarP(&f.follow, "dereference", "L", false, "follow a final symbolic link")
+	flags.BoolVarP(&f.tree, "recursive", "R", false, "sum trees up by owner")
+	flags.BoolVarP(&f.oneFS, "one-file-system", "x", false, "with -R, leave out what is on other file systems")
 	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTargets)
 	complete(cmd, "output", ownerFormats())
 	return cmd
@@ -71,10 +91,14 @@ func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
 	if err := q.resolve(); err != nil {
 		return err
 	}
+	q.viewers = s.OwnerViewers(q.atlas, q.query)
+	if f.tree {
+		return a.ownerTrees(ctx, &q, files)
+	}
 	report := nsinspect.OwnerReport{Report: s.Report("OwnerReport"), Files: []nsinspect.FileOwners{}}
 	facts, errs := q.collect(ctx, files)
 	for _, file := range facts {
-		owners, gaps := s.Owners(q.atlas, file, q.query)
+		owners, gaps := q.viewers.File(file)
 		report.Files = append(report.Files, owners)
 		report.Gaps = append(report.Gaps, gaps...)
 	}
@@ -101,9 +125,11 @@ type ownerAsk struct {
 	atlas *nsinspect.Atlas
 	flags *ownerFlags
 
-	process *nsinspect.Process // of --in
+	process *nsinspect.Process   // of --in
+	stopped *nsinspect.Container // of --in, when it is not running
 	target  string
 	query   nsinspect.OwnerQuery
+	viewers *nsinspect.OwnerViewers
 }
 
 // resolve finds what --in stands for.
@@ -119,7 +145,10 @@ func (q *ownerAsk) resolve() error {
 		return nil
 	}
 	if t.Process == nil {
-		return fmt.Errorf("%s has no process whose files could be looked at", q.flags.in)
+		if t.Container == nil || t.Container.Running() {
+			return fmt.Errorf("%s has no process whose files could be looked at", q.flags.in)
+		}
+		q.stopped = t.Container
 	}
 	q.process, q.target, q.query.Target = t.Process, q.flags.in, &t
 	return nil
@@ -128,13 +157,17 @@ func (q *ownerAsk) resolve() error {
 // collect reads the facts about every file, from this host or from what a snapshot stored.
 func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinspect.FileFacts, errs []error) {
 	w := pathwalk.New(q.s, q.atlas, q.app.proc)
-	for _, path := range files {
-		f, err := q.look(ctx, w, pathwalk.Ask{Path: path, Follow: q.flags.follow, Process: q.process, Target: q.target})
+	for _, file := range files {
+		ask, err := q.ask(file)
+		var f *nsinspect.FileFacts
+		if err == nil {
+			f, err = q.app.fileFacts(ctx, q.s, w, ask)
+		}
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			errs = append(errs, fileError(path, err))
+			errs = append(errs, fileError(file, err))
 			continue
 		}
 		facts = append(facts, f)
@@ -145,10 +178,29 @@ func (q *ownerAsk) collect(ctx context.Context, files []string) (facts []*nsinsp
 	return facts, errs
 }
 
-// look reads the facts about one file, or takes them from the stored snapshot.
-func (q *ownerAsk) look(ctx context.Context, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
-	if q.app.from != "" {
-		return storedFile(q.s, ask)
+// ask is what to look at for a FILE. In a container that is not running there is only what would be mounted into it: that
+// is looked at on the host.
+func (q *ownerAsk) ask(file string) (pathwalk.Ask, error) {
+	ask := pathwalk.Ask{Path: file, Follow: q.flags.follow, Process: q.process, Target: q.target}
+	if q.stopped == nil {
+		return ask, nil
+	}
+	hostPath, ok := q.stopped.HostPath(path.Clean(file))
+	if !ok {
+		return ask, usageError("nsview containers "+render.Quote(q.target)+" lists what is mounted into it",
+			"%s is not running, and %s is not in one of its volumes", q.target, file)
+	}
+	ask.Path, ask.Target = hostPath, hostTarget
+	return ask, nil
+}
+
+// hostTarget is the TARGET that is the observer's side.
+const hostTarget = "host"
+
+// fileFacts reads the facts about one file, or takes them from the stored snapshot.
+func (a *app) fileFacts(ctx context.Context, s *nsinspect.Snapshot, w *pathwalk.Walker, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
+	if a.from != "" {
+		return storedFile(s, ask)
 	}
 	return w.File(ctx, ask)
 }

@@ -20,7 +20,18 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 	if wide {
 		t.Header = append(t.Header, "HOST-UID", "HOST-GID", "ON-DISK", "MOUNT", "FSTYPE", "IDMAP", "FLAGS")
 	}
+	volumes := wide || hasVolume(r)
+	if volumes {
+		t.Header = append(t.Header, "VOLUME")
+	}
 	t.Header = append(t.Header, "PATH")
+	t.KeepEnd = []int{len(t.Header) - 1}
+	if !wide { // who sees it where is asked for before these two
+		t.Spare = []int{slices.Index(t.Header, "PID"), slices.Index(t.Header, "MODE")}
+	}
+	if several {
+		t.KeepEnd = append(t.KeepEnd, 0)
+	}
 	for i := range r.Files {
 		f := &r.Files[i]
 		for j := range f.Views {
@@ -32,10 +43,20 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 			if wide {
 				row = append(row, ownerWide(f, v)...)
 			}
+			if volumes {
+				row = append(row, v.Mount.Volume)
+			}
 			t.Rows = append(t.Rows, append(row, v.Path))
 		}
 	}
 	return t
+}
+
+// hasVolume reports whether any file is in what an engine calls a volume.
+func hasVolume(r *nsinspect.OwnerReport) bool {
+	return slices.ContainsFunc(r.Files, func(f nsinspect.FileOwners) bool {
+		return slices.ContainsFunc(f.Views, func(v nsinspect.OwnerView) bool { return v.Mount.Volume != "" })
+	})
 }
 
 func ownerRow(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {
@@ -43,13 +64,13 @@ func ownerRow(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {
 	if v.PID != nil {
 		pid = strconv.Itoa(*v.PID)
 	}
-	uid, gid := ownerID(v, "uid", v.UID), ownerID(v, "gid", v.GID)
+	uid, gid := viewID(v.UnknownIDs, "uid", v.UID), viewID(v.UnknownIDs, "gid", v.GID)
 	return []string{v.Viewer, pid, modeText(f.Type, f.Mode), ownerName(v.User, uid), ownerName(v.Group, gid), uid, gid}
 }
 
-// ownerID is an id, or why there is none.
-func ownerID(v *nsinspect.OwnerView, which string, id idmap.Inside) string {
-	if slices.Contains(v.UnknownIDs, which) {
+// viewID is an id, or why there is none.
+func viewID(unknown []string, which string, id idmap.Inside) string {
+	if slices.Contains(unknown, which) {
 		return "unknown"
 	}
 	return id.String()

@@ -122,7 +122,7 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	query := nsinspect.ProcessQuery{All: f.all, Ancestors: f.tree}
 	var failed bool
 	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args)
+		query.Targets, failed = a.targets(s, args, a.running)
 		if len(query.Targets) == 0 {
 			return &statusError{code: exitFailure, hint: psHabit(args)}
 		}
@@ -133,6 +133,10 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	}
 	if err := a.printPS(out, f, list, o); err != nil {
 		return err
+	}
+	if len(list.Processes) == 0 && query.Targets == nil && !f.all && !strings.HasPrefix(a.output, "json") {
+		a.warn("no process is in a container, nor in another user or PID namespace than nsview")
+		fmt.Fprintln(a.err, "hint: nsview ps -A lists every process")
 	}
 	a.gaps(list.Gaps)
 	if failed {

@@ -41,6 +41,7 @@ func psColumns() []psColumn {
 		{"state", "state, as in proc_pid_stat(5)", func(r *row) string { return r.State }, nil},
 		{"engine", "engine of its container", func(r *row) string { return containerRef(r).Engine }, nil},
 		{"container", "its container, as a TARGET", containerText, nil},
+		{"role", "what it does for an engine: daemon, shim, ...", roleText, nil},
 		{"id", "id of its container", func(r *row) string { return containerRef(r).ID }, nil},
 		inode("userns", nsinspect.User),
 		inode("pidns", nsinspect.PID),
@@ -166,6 +167,14 @@ func containerText(r *nsinspect.ProcessRow) string {
 	return r.Viewer
 }
 
+// roleText is what a process does for an engine, "" for any other.
+func roleText(r *nsinspect.ProcessRow) string {
+	if r.Role == nil {
+		return ""
+	}
+	return r.Role.Engine + " " + r.Role.Role
+}
+
 // commandLine is the arguments as a shell would take them; in brackets the name of what has none, as ps prints it.
 func commandLine(r *nsinspect.ProcessRow) string {
 	if len(r.Args) == 0 {
@@ -190,13 +199,17 @@ func psRows(rows []nsinspect.ProcessRow, columns []psColumn) *render.Table {
 	return t
 }
 
-// psTree hangs every process below its parent; the last column draws the tree.
+// psTree hangs every process below its parent; the last column draws the tree and says what a process does for an engine.
 func psTree(rows []nsinspect.ProcessRow, columns []psColumn, ascii bool) *render.Table {
 	flat := psRows(rows, columns)
 	last := len(columns) - 1
 	nodes := make(map[int]*render.Node, len(rows))
 	for i := range rows {
-		nodes[rows[i].PID] = &render.Node{Cells: flat.Rows[i][:last], Text: flat.Rows[i][last]}
+		text := flat.Rows[i][last]
+		if role := roleText(&rows[i]); role != "" {
+			text += " (" + role + ")"
+		}
+		nodes[rows[i].PID] = &render.Node{Cells: flat.Rows[i][:last], Text: text}
 	}
 	var roots []*render.Node
 	for i := range rows {

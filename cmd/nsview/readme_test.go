@@ -99,8 +99,8 @@ var (
 	ids       = map[string]bool{"1000": true, "100000": true, "101000": true, "65536": true}
 )
 
-// commandBlocks finds "$ COMMAND" lines and the lines after each, up to an empty one or the end of a fence, with what
-// differs from run to run made equal.
+// commandBlocks finds "$ COMMAND" lines and the lines after each that are not empty, up to a comment or the end of a
+// fence, with what differs from run to run made equal.
 func commandBlocks(text string) map[string][]string {
 	blocks := make(map[string][]string)
 	command := ""
@@ -110,7 +110,8 @@ func commandBlocks(text string) map[string][]string {
 		case ok:
 			command = "nsview " + c
 			blocks[command] = nil
-		case line == "" || strings.HasPrefix(line, "```") || strings.HasPrefix(line, "$ "):
+		case line == "":
+		case strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "```") || strings.HasPrefix(line, "$ "):
 			command = ""
 		case command != "":
 			line = temporary.ReplaceAllString(line, "/tmp/nsview-demo")

@@ -37,6 +37,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
+	plugin plugin // what nsview was started as
+
 	output    string // -o
 	noHeaders bool
 	noTrunc   bool
@@ -69,11 +71,18 @@ func usageError(hint, format string, args ...any) error {
 	return &statusError{code: exitFailure, err: fmt.Errorf(format, args...), hint: hint}
 }
 
-// run is main without the process around it.
+// run is main without the process around it. args[0] is the name that nsview was started by.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{in: stdin, out: stdout, err: stderr}
+	var metadata bool
+	if a.plugin, metadata = pluginOf(args[0], args[1:]); metadata {
+		return a.report(ctx, a.printMetadata())
+	}
 	root := a.rootCommand()
-	root.SetArgs(args)
+	if a.plugin.of != "" {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: a.plugin.of + " nsview"}
+	}
+	root.SetArgs(a.plugin.args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -163,10 +172,16 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 }
 
 // checkCommonFlags judges the flags that every command has.
-func (a *app) checkCommonFlags(*cobra.Command, []string) error {
+func (a *app) checkCommonFlags(cmd *cobra.Command, _ []string) error {
+	for _, name := range []string{"proc", "host-root", "from"} {
+		// A script's unset variable must not be answered from this host. pflag writes a list of nothing as [].
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && (f.Value.String() == "" || f.Value.String() == "[]") {
+			return usageError("", "--%s is empty", name)
+		}
+	}
 	switch a.color {
 	case "auto", "always", "never":
-		return nil
+		return a.checkPlugin(cmd)
 	}
 	return usageError("", "--color is auto, always or never, not \"%s\"", a.color)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // joins finds the namespaces that the --join flags name.
-func (a *app) joins(f *runFlags) error {
+func (a *app) joins(f *runFlags, c *runner.Caller) error {
 	wanted := false
 	for _, target := range f.join {
 		wanted = wanted || *target != ""
@@ -32,6 +32,11 @@ func (a *app) joins(f *runFlags) error {
 		if err != nil {
 			return &runner.Error{What: "--join-" + n.Flag(), Err: err}
 		}
+		if n == runner.User && j.Setgroups == "" { // no process is in it
+			if err := j.ReadMaps(c); err != nil {
+				return err
+			}
+		}
 		f.spec.Join = append(f.spec.Join, j)
 	}
 	return nil
@@ -39,7 +44,7 @@ func (a *app) joins(f *runFlags) error {
 
 // joinOf is the namespace of type n that a TARGET has.
 func (a *app) joinOf(s *nsinspect.Snapshot, n runner.Namespace, arg string) (runner.Join, error) {
-	t, err := a.target(s, arg)
+	t, err := a.running(s, arg)
 	if err != nil {
 		return runner.Join{}, err
 	}

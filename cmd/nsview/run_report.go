@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,16 +24,19 @@ func (a *app) printReport(r *runner.Report) error {
 	if a.output == "json" {
 		return render.JSON(a.err, runReport{Schema: nsinspect.Schema, Kind: "RunReport", Report: r})
 	}
+	// In one write, so that the command, which is running already, writes before or after it and not between its lines.
+	var text bytes.Buffer
 	o := render.TableOptions{ASCII: true}
 	for _, t := range []render.Table{reportIDs(r), reportNamespaces(r), reportBinds(r)} {
 		if len(t.Rows) == 0 {
 			continue
 		}
-		if err := t.Render(a.err, o); err != nil {
+		if err := t.Render(&text, o); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := a.err.Write(text.Bytes())
+	return err
 }
 
 func reportIDs(r *runner.Report) render.Table {

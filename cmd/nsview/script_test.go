@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,13 +20,21 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/procscan/proctest"
+	"github.com/nsview/nsview/runner"
 )
 
 func TestMain(m *testing.M) {
+	// nsenter(1) starts the stage by another name than that of the command.
+	if runner.IsStage(os.Args) {
+		os.Exit(runner.Stage(os.Args))
+	}
 	testscript.Main(m, map[string]func(){
-		"nsview": main,
-		"nest":   nestMain,
+		"nsview":         main,
+		"docker-nsview":  main,
+		"kubectl-nsview": main,
+		"nest":           nestMain,
 	})
 }
 
@@ -35,7 +45,8 @@ func TestMain(m *testing.M) {
 //	                                        until the script ends; its host PID is in $NAME
 //	status CODE COMMAND [ARG...]            exec, with that exit status
 //
-// and these conditions: [root] and [ordinary], which fail the script where NSVIEW_TEST_REQUIRE wants them.
+// and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
+// a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -45,11 +56,19 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LC_ALL", "C.UTF-8")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SELF", strconv.Itoa(os.Getpid()))
+			env.Setenv("UID", strconv.Itoa(os.Geteuid()))
+			env.Setenv("GID", strconv.Itoa(os.Getegid()))
+			env.Setenv("BUSYBOX", busybox())
+			env.Setenv("SUBUID", granted("/etc/subuid"))
+			env.Setenv("SUBGID", granted("/etc/subgid"))
 			env.Setenv("HOSTILE", "sleep 3600 #\x1b[31m\u202e\n:")
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			have, known := map[string]bool{"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0}[name]
+			have, known := map[string]bool{
+				"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0, "busybox": busybox() != "",
+				"grant": granted("/etc/subuid") != "" && granted("/etc/subgid") != "",
+			}[name]
 			switch {
 			case !known:
 				return false, fmt.Errorf("no condition %q", name)
@@ -63,6 +82,46 @@ func TestScripts(t *testing.T) {
 			"status": scriptStatus,
 		},
 	})
+}
+
+// busybox is the path of one that runs in an empty root directory, "" without one.
+func busybox() string {
+	path, err := lookPath("/usr/bin:/bin", "busybox")
+	if err != nil {
+		return ""
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	if slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return "" // it needs a loader and libraries
+	}
+	return path
+}
+
+// granted is the first outside id that a file such as /etc/subuid grants this user, "" without one, or without the
+// programs that let it be used.
+func granted(file string) string {
+	if _, err := lookPath("/usr/bin:/bin", "newuidmap"); err != nil {
+		return ""
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	ids, _ := idmap.ParseSubIDs(f)
+	var names []string
+	if u, err := user.Current(); err == nil {
+		names = append(names, u.Username)
+	}
+	grants := ids.Of(idmap.Kernel(os.Geteuid()), names...)
+	if len(grants) == 0 {
+		return ""
+	}
+	return grants[0].First.String()
 }
 
 // cloneFlags are the namespaces that scripts may ask for.
@@ -97,6 +156,7 @@ func commandIn(ts *testscript.TestScript, namespaces string, args []string) *exe
 	ts.Check(err)
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Args[0] = args[0]
+	cmd.Dir = ts.MkAbs(".")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	for name := range strings.SplitSeq(namespaces, ",") {
@@ -211,12 +271,12 @@ func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".txtar"), "_")
 		text[name] += string(content)
 	}
-	commands := []string{"usage"}
+	commands := []string{"usage", "plugin"}
 	for _, cmd := range (&app{}).rootCommand().Commands() {
 		name := cmd.Name()
 		commands = append(commands, name)
-		if name == "help" || name == "completion" || text[name] == "" && slices.Contains([]string{"owner", "run"}, name) {
-			continue // in usage; the others have Go tests as long as they have no script
+		if name == "help" || name == "completion" {
+			continue // in usage
 		}
 		if text[name] == "" {
 			t.Errorf("command %s has no script testdata/script/%s.txtar", name, name)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
@@ -10,8 +12,8 @@ import (
 	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
-// storeFiles looks at the files that --path (TARGET:PATH) and --volumes ask for and stores what it saw in s. What could
-// not be looked at is an error line and makes failed true.
+// storeFiles looks at the files that --path (TARGET:PATH) and --volumes ask for and stores what it saw in s. A path that
+// could not be looked at is an error line and makes failed true; a volume is a gap.
 func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []string, volumes bool) (failed bool) {
 	asks := make([]pathwalk.Ask, 0, len(paths))
 	for _, arg := range paths {
@@ -23,12 +25,21 @@ func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []str
 		}
 		asks = append(asks, ask)
 	}
+	named := len(asks)
 	if volumes {
 		asks = append(asks, volumesOf(s)...)
 	}
 	w := pathwalk.New(s, nsinspect.NewAtlas(s), a.proc)
-	for _, ask := range asks {
+	for i, ask := range asks {
 		f, err := w.File(ctx, ask)
+		if err != nil && i >= named {
+			gap := nsinspect.Gap{Subject: ask.Target + ":" + ask.Path, PID: ask.Process.PID, Fact: "volume", Error: err.Error()}
+			if errors.Is(err, fs.ErrPermission) {
+				gap.Hint = "run as root"
+			}
+			s.Gaps = append(s.Gaps, gap)
+			continue
+		}
 		if err != nil {
 			a.complain(err)
 			failed = true
@@ -56,7 +67,7 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 		return pathwalk.Ask{}, usageError("--path host:/srv/data, --path web:/var/lib/mysql", "--path is TARGET:PATH, not \"%s\"", arg)
 	}
 	name, path := arg[:at], arg[at+1:]
-	t, err := a.target(s, name)
+	t, err := a.running(s, name)
 	if err != nil {
 		return pathwalk.Ask{}, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 )
 
@@ -26,10 +27,29 @@ func (a *app) target(s *nsinspect.Snapshot, arg string) (nsinspect.Target, error
 	return nsinspect.Target{}, err
 }
 
-// targets resolves every argument. The errors of those that are nothing are printed; failed says whether any was.
-func (a *app) targets(s *nsinspect.Snapshot, args []string) (found []nsinspect.Target, failed bool) {
+// running is target for what only a process can answer: a container that is not running is an error.
+func (a *app) running(s *nsinspect.Snapshot, arg string) (nsinspect.Target, error) {
+	t, err := a.target(s, arg)
+	if err == nil && t.Container != nil && !t.Container.Running() {
+		hint := "nsview containers " + render.Quote(arg) + " shows what is known of it"
+		err = usageError(hint, "%s is not running: %s", arg, stoppedText(&t.Container.EngineFacts))
+	}
+	return t, err
+}
+
+// stoppedText is the state of a container that is not running, with its exit status.
+func stoppedText(c *nsinspect.EngineFacts) string {
+	if c.ExitCode != nil {
+		return fmt.Sprintf("%s, exit status %d", c.State, *c.ExitCode)
+	}
+	return c.State
+}
+
+// targets resolves every argument, by target or by running. The errors of those that are nothing are printed; failed says
+// whether any was.
+func (a *app) targets(s *nsinspect.Snapshot, args []string, resolve func(*nsinspect.Snapshot, string) (nsinspect.Target, error)) (found []nsinspect.Target, failed bool) {
 	for _, arg := range args {
-		t, err := a.target(s, arg)
+		t, err := resolve(s, arg)
 		if err != nil {
 			a.complain(err)
 			failed = true

@@ -107,7 +107,7 @@ func (s *session) end(t *testing.T) (int, string) {
 
 // On a terminal no line is wider than it, unless that is asked for.
 func TestTerminalWidth(t *testing.T) {
-	for _, command := range []string{"ps -A -o wide", "ps -A --tree", "ns", "ns --tree", "containers -o wide", "diff host host"} {
+	for _, command := range []string{"ps -A -o wide", "ps -A --tree", "ns", "ns --tree", "containers -o wide", "diff host host", "owner /etc/passwd", "owner -R /etc/ssl"} {
 		for _, width := range []uint16{40, 80} {
 			t.Run(fmt.Sprintf("%s/%d", command, width), func(t *testing.T) {
 				_, text := onTerminal(t, width, 24, append(strings.Fields(command), "--color", "never")...).end(t)

@@ -9,7 +9,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -45,7 +47,17 @@ type Engine struct {
 func engines() []Engine {
 	return []Engine{
 		docker(),
+		podman(),
+		containerd(),
+		crio(),
+		lxc(),
+		nspawn(),
+		flatpak(),
+		bwrap(),
+		runc(),
+		crun(),
 		nsview(),
+		cgroups(),
 	}
 }
 
@@ -108,6 +120,8 @@ type Found struct {
 	// By is the uid whose word it is. Root may speak for every process, others only for those in user namespaces of
 	// theirs.
 	By uint32
+
+	madeIn string // the cgroup above the one that the claim rests on
 }
 
 // Claims asks every engine for its containers. A claim with a process is about one that is in snap and was not reused
@@ -125,7 +139,11 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	e.Programs = r.programs(list)
 	e.Users = r.users(e.Programs)
 	r.files(list, e)
+	mounts := cgroupMounts(o.HostRoot)
 	claims := judge(list, e, func(f *Found) bool {
+		if f.madeIn != "" && !disown(f, mounts) {
+			return false
+		}
 		owns, gap := believed(snap, f, o)
 		if gap != nil {
 			r.gaps = append(r.gaps, *gap)
@@ -135,43 +153,48 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	return claims, r.gaps
 }
 
-// judge lists the claims that hold, the strongest first. may says whether who makes a claim may speak for its process.
-// Of a container that root's engine has, nobody else's word counts: a user may write down the id of any.
+// judge lists the claims that hold, the strongest first: root's, by engine, and then those of others. may says whether who
+// makes a claim may speak for its process.
+//
+// Several claims about one container of one user are one. What another user says of a container that root knows is not
+// taken, not even when it is not running.
 func judge(list []Engine, e *Evidence, may func(*Found) bool) []nsinspect.Claim {
-	type name struct{ engine, id string }
-	type word struct {
-		name
-		by uint32
+	type container struct {
+		engine, id string
+		by         uint32
 	}
-	var (
-		holds  []Found
-		of     = make(map[word]int)
-		rooted = make(map[name]bool)
-	)
+	var claims []nsinspect.Claim
+	of := make(map[container]int)    // to the claim
+	taken := make(map[int]container) // by PID
+	var found []Found
 	for _, engine := range list {
 		for _, f := range engine.Identify(e) {
 			f.Engine = engine.nameOf(&f)
-			if f.InitPID != 0 && !e.startTime(&f) {
-				f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
-			}
-			if f.InitPID != 0 && !may(&f) {
-				continue
-			}
-			key := word{name{f.Engine, f.ID}, f.By}
-			if at, known := of[key]; known {
-				complete(&holds[at].Claim, &f.Claim)
-				continue
-			}
-			of[key] = len(holds)
-			holds = append(holds, f)
-			rooted[key.name] = rooted[key.name] || f.By == 0
+			found = append(found, f)
 		}
 	}
-	var claims []nsinspect.Claim
-	for _, f := range holds {
-		if f.By == 0 || !rooted[name{f.Engine, f.ID}] {
-			claims = append(claims, f.Claim)
+	slices.SortStableFunc(found, func(a, b Found) int { return cmp.Compare(min(a.By, 1), min(b.By, 1)) })
+	for _, f := range found {
+		if f.InitPID != 0 && !e.startTime(&f) {
+			f.InitPID, f.State = 0, "stopped" // the record is older than the end of its process
 		}
+		if f.InitPID != 0 && !may(&f) {
+			continue
+		}
+		key := container{f.Engine, f.ID, f.By}
+		if _, known := of[container{f.Engine, f.ID, 0}]; known && f.By != 0 {
+			continue
+		}
+		if first, ok := taken[f.InitPID]; ok && f.InitPID != 0 && first != key {
+			continue // a runtime's record of an engine's container
+		}
+		taken[f.InitPID] = key
+		if at, known := of[key]; known {
+			complete(&claims[at], &f.Claim)
+			continue
+		}
+		of[key] = len(claims)
+		claims = append(claims, f.Claim)
 	}
 	return claims
 }
@@ -192,8 +215,13 @@ func complete(claim, other *nsinspect.Claim) {
 	if claim.Name == "" {
 		claim.Name = other.Name
 	}
-	if claim.Pod == nil {
+	switch {
+	case claim.Pod == nil:
 		claim.Pod = other.Pod
+	case claim.Pod.UID == "" && other.Pod != nil:
+		pod := *claim.Pod
+		pod.UID = other.Pod.UID
+		claim.Pod = &pod
 	}
 	if len(claim.Chain) == 0 {
 		claim.Chain = other.Chain

@@ -42,16 +42,6 @@ func (e *Evidence) matching(glob string) []*File {
 	return found
 }
 
-// file is the file with that path, nil when it was not read.
-func (e *Evidence) file(name string) *File {
-	for i := range e.Files {
-		if e.Files[i].Path == name && e.Files[i].Get == "" {
-			return &e.Files[i]
-		}
-	}
-	return nil
-}
-
 // fileBy is the file with that path as the word of one user, nil when it is not.
 func (e *Evidence) fileBy(name string, uid uint32) *File {
 	for i := range e.Files {
@@ -108,11 +98,16 @@ func (e *Evidence) init(match func(*nsinspect.Process) bool) *nsinspect.Process 
 		if p.Kthread || !match(p) {
 			continue
 		}
-		if best == nil || isInit(p) && !isInit(best) || isInit(p) == isInit(best) && p.StartTime < best.StartTime {
+		if precedes(p, best) {
 			best = p
 		}
 	}
 	return best
+}
+
+// precedes reports whether p stands for a container rather than best, which may be nil.
+func precedes(p, best *nsinspect.Process) bool {
+	return best == nil || isInit(p) && !isInit(best) || isInit(p) == isInit(best) && p.StartTime < best.StartTime
 }
 
 func isInit(p *nsinspect.Process) bool { return len(p.PIDs) > 1 && p.PIDs[len(p.PIDs)-1] == 1 }
@@ -178,4 +173,35 @@ func (p *Program) flag(names ...string) string {
 // quoteGlob is a path as a glob pattern that matches only it.
 func quoteGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}
+
+// globMeta are the characters that mean something in a pattern.
+const globMeta = `*?[\`
+
+// plainComponent reports whether name is one component of a path, and no pattern.
+func plainComponent(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/"+globMeta)
+}
+
+// firstChildren are the containers of programs that are the parents of their first processes, by the PIDs of the
+// programs: PID 1 inside, else the oldest of the children that are in other namespaces than the program.
+func (e *Evidence) firstChildren() map[int]*nsinspect.Process {
+	first := make(map[int]*nsinspect.Process)
+	for i := range e.Snapshot.Processes {
+		if p := &e.Snapshot.Processes[i]; e.program(p.PPID) != nil && e.apart(p) && precedes(p, first[p.PPID]) {
+			first[p.PPID] = p
+		}
+	}
+	return first
+}
+
+// apart reports whether a process is in another PID, mount or user namespace than its parent, by whatever is readable.
+func (e *Evidence) apart(p *nsinspect.Process) bool {
+	up := e.Snapshot.Process(p.PPID)
+	if up == nil {
+		return len(p.PIDs) > 1
+	}
+	differ := func(a, b nsinspect.Inode) bool { return a != 0 && b != 0 && a != b }
+	a, b := &p.Namespaces, &up.Namespaces
+	return len(p.PIDs) > len(up.PIDs) || differ(a.Mnt, b.Mnt) || differ(a.PID, b.PID) || differ(a.User, b.User)
 }

@@ -42,7 +42,7 @@ func (w *Walker) File(ctx context.Context, ask Ask) (*nsinspect.FileFacts, error
 	if ask.Process != nil {
 		f.Target, f.PID, table = ask.Target, ask.Process.PID, ask.Process.MountTable
 	}
-	st, where, err := w.open(ctx, &ask, table)
+	st, where, _, err := w.open(ctx, &ask, table, false)
 	if err != nil {
 		return nil, err
 	}
@@ -51,10 +51,11 @@ func (w *Walker) File(ctx context.Context, ask Ask) (*nsinspect.FileFacts, error
 	return f, nil
 }
 
-// open opens the path that was asked for, and says where it is from the root that it was resolved in.
-func (w *Walker) open(ctx context.Context, ask *Ask, table int) (st *stat, where string, err error) {
+// open opens the path that was asked for, and says where it is from the root that it was resolved in. With keep the
+// descriptor, which is for looking at only (O_PATH), stays open and is the caller's.
+func (w *Walker) open(ctx context.Context, ask *Ask, table int, keep bool) (st *stat, where string, fd int, err error) {
 	if ask.Path == "" {
-		return nil, "", &fs.PathError{Op: "open", Path: "", Err: unix.ENOENT}
+		return nil, "", -1, &fs.PathError{Op: "open", Path: "", Err: unix.ENOENT}
 	}
 	flags := unix.O_PATH | unix.O_CLOEXEC
 	if !ask.Follow {
@@ -64,8 +65,13 @@ func (w *Walker) open(ctx context.Context, ask *Ask, table int) (st *stat, where
 		if err != nil {
 			return opened{}, err
 		}
-		defer unix.Close(fd)
-		return lookAt(fd, ask.Path)
+		o, err := lookAt(fd, ask.Path)
+		if err != nil || !keep {
+			_ = unix.Close(fd)
+			fd = -1
+		}
+		o.fd = fd
+		return o, err
 	}
 	var o opened
 	if ask.Process == nil {
@@ -78,26 +84,25 @@ func (w *Walker) open(ctx context.Context, ask *Ask, table int) (st *stat, where
 			return look(fd, nil)
 		})
 	} else {
-		full, err := w.fromCwd(ctx, ask, table)
+		var full string
+		full, err = w.fromCwd(ctx, ask, table)
 		if err != nil {
-			return nil, "", err
+			return nil, "", -1, err
 		}
 		o, err = visitProcess(ctx, w, ask.Process, func(root *procscan.Root) (opened, error) {
 			return look(root.OpenPath(full, flags&unix.O_NOFOLLOW, 0))
 		})
-		if err != nil {
-			return nil, "", err
-		}
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, "", -1, err
 	}
-	return o.st, o.path, nil
+	return o.st, o.path, o.fd, nil
 }
 
 type opened struct {
 	st   *stat
 	path string
+	fd   int
 }
 
 func lookAt(fd int, name string) (opened, error) {
@@ -106,7 +111,7 @@ func lookAt(fd int, name string) (opened, error) {
 		return opened{}, err
 	}
 	where, err := fdPath(fd)
-	return opened{st, where}, err
+	return opened{st: st, path: where}, err
 }
 
 // visitProcess is visit for the root of one process.
@@ -154,8 +159,9 @@ func (w *Walker) rootText(table int) string {
 	return "/"
 }
 
-// sight fills in where the file is seen: first where it was opened, then everywhere else.
-func (w *Walker) sight(ctx context.Context, f *nsinspect.FileFacts, ask *Ask, table int, st *stat, where string) {
+// sight fills in where the file is seen: first where it was opened, then everywhere else. It returns the places in file
+// systems where the file is, none when that is not known.
+func (w *Walker) sight(ctx context.Context, f *nsinspect.FileFacts, ask *Ask, table int, st *stat, where string) []nsinspect.Place {
 	ref, m := w.atlas.Find(st.mount, table)
 	if ref.Table == table || m == nil {
 		f.Resolved, _ = trimRoot(w.rootText(table), where)
@@ -168,25 +174,28 @@ func (w *Walker) sight(ctx context.Context, f *nsinspect.FileFacts, ask *Ask, ta
 		if m == nil {
 			f.Gaps = append(f.Gaps, nsinspect.Gap{Subject: f.Path, Fact: "mount", Error: fmt.Sprintf("mount %d is in no mount table of the snapshot", st.mount)})
 		}
-		return
+		return nil
 	}
 	inside, _ := trimRoot(w.rootText(ref.Table), where)
 	place, ok := nsinspect.PlaceOf(m, inside)
 	if !ok {
 		f.Sightings = append(f.Sightings, first)
 		f.Gaps = append(f.Gaps, nsinspect.Gap{Subject: f.Path, Fact: "mount", Error: fmt.Sprintf("%s is not below the mount point %s", inside, m.Point)})
-		return
+		return nil
 	}
 	spots := w.spots(ctx, f, spot{place: place, ref: st})
 	first.Layer = spots[0].layer
 	f.Sightings = append(f.Sightings, first)
+	places := make([]nsinspect.Place, len(spots))
 	for i := range spots {
+		places[i] = spots[i].place
 		for t := range w.atlas.Tables() {
 			if ask.Process == nil || t == table || t == w.snap.Observer.MountTable {
 				w.candidates(ctx, f, &spots[i], t)
 			}
 		}
 	}
+	return places
 }
 
 // candidates confirms the paths by which a table shows a spot.

@@ -17,6 +17,7 @@ type stat struct {
 	mode         uint32 // type and permissions
 	uid, gid     uint32 // as the mount shows them to this process
 	dev          string // MAJOR:MINOR
+	major, minor uint32 // the same
 	rdev         string
 	inode, nlink uint64
 	mount        int // id of the mount that it was reached through, 0 unknown
@@ -41,7 +42,7 @@ func statAt(dir int, entry string, flags int, name string) (*stat, error) {
 	}
 	s := &stat{
 		mode: uint32(x.Mode), uid: x.Uid, gid: x.Gid, inode: x.Ino, nlink: uint64(x.Nlink),
-		dev: devString(x.Dev_major, x.Dev_minor), rdev: devString(x.Rdev_major, x.Rdev_minor),
+		major: x.Dev_major, minor: x.Dev_minor, dev: devString(x.Dev_major, x.Dev_minor), rdev: devString(x.Rdev_major, x.Rdev_minor),
 		mtime: x.Mtime, ctime: x.Ctime, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
@@ -73,8 +74,10 @@ func (s *stat) isWhiteout() bool {
 
 func (s *stat) isDir() bool { return s.mode&unix.S_IFMT == unix.S_IFDIR }
 
-func (s *stat) typeName() string {
-	switch s.mode & unix.S_IFMT {
+func (s *stat) typeName() string { return typeName(s.mode) }
+
+func typeName(mode uint32) string {
+	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return "regular"
 	case unix.S_IFDIR:

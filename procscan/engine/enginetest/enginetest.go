@@ -184,20 +184,25 @@ func Image(t *testing.T) string {
 	t.Helper()
 	dir := Dir(t)
 	Rootfs(t, dir+"/rootfs")
-	path := dir + "/image.tar"
-	f, err := os.Create(path)
+	return writeTar(t, dir+"/image.tar", dir+"/rootfs")
+}
+
+// writeTar writes the tree at dir as a tar file.
+func writeTar(t *testing.T, name, dir string) string {
+	t.Helper()
+	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	w := tar.NewWriter(f)
-	if err := w.AddFS(os.DirFS(dir + "/rootfs")); err != nil {
+	if err := w.AddFS(os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return name
 }
 
 func splitLines(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") }

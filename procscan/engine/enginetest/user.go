@@ -26,7 +26,7 @@ type User struct {
 // NewUser adds a user, and removes it at the end of the test.
 func NewUser(t *testing.T) *User {
 	t.Helper()
-	Need(t, "useradd", "userdel")
+	Need(t, "useradd", "userdel", "setpriv")
 	// A uid of its own, whatever processes of users that are gone still run. useradd grants subordinate ids up to 60000.
 	uid := 30000 + os.Getpid()%20000
 	u := &User{Name: fmt.Sprintf("nsvtest%d", uid), Home: Dir(t)}
@@ -44,6 +44,32 @@ func NewUser(t *testing.T) *User {
 		}
 	}
 	return u
+}
+
+// LoggedIn gives the user the runtime directory that a login gives, in which engines are looked for by default.
+func (u *User) LoggedIn(t *testing.T) *User {
+	t.Helper()
+	u.RuntimeDir = "/run/user/" + strconv.Itoa(u.UID)
+	Run(t, nil, "install", "-d", "-m", "700", "-o", u.Name, u.RuntimeDir)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(u.RuntimeDir); err != nil {
+			t.Error(err)
+		}
+	})
+	return u
+}
+
+// Argv runs a command as the user, from the user's home directory. Env is what its environment must have.
+func (u *User) Argv(argv ...string) []string {
+	script := "cd " + u.Home + ` && exec "$@"`
+	return append([]string{
+		"setpriv", "--reuid=" + u.Name, "--regid=" + strconv.Itoa(u.GID), "--init-groups", "--inh-caps=-all", "sh", "-c", script, "sh",
+	}, argv...)
+}
+
+// Env is what Argv's environment must have.
+func (u *User) Env() []string {
+	return []string{"HOME=" + u.Home, "USER=" + u.Name, "XDG_RUNTIME_DIR=" + u.RuntimeDir, "DBUS_SESSION_BUS_ADDRESS=", "XDG_CONFIG_HOME=", "XDG_DATA_HOME="}
 }
 
 // Command is a command that the user runs, with only these groups besides its own.

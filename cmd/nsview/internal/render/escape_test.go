@@ -195,6 +195,20 @@ func TestJSONHostile(t *testing.T) {
 	}
 }
 
+// The parts of a path, put together, are the path.
+func TestAppendJSON(t *testing.T) {
+	for _, s := range hostile() {
+		var b bytes.Buffer
+		if err := JSONLine(&b, "dir/"+s+"/file"); err != nil {
+			t.Fatal(err)
+		}
+		got := AppendJSON([]byte(`"dir/`), []byte(s))
+		if got := string(AppendJSON(got, []byte("/file"))) + "\"\n"; got != b.String() {
+			t.Errorf("AppendJSON(%q): %q, want %q", s, got, b.String())
+		}
+	}
+}
+
 func TestJSONKeepsHTML(t *testing.T) {
 	var b bytes.Buffer
 	if err := JSON(&b, map[string]string{"a": "<&>"}); err != nil || b.String() != "{\n  \"a\": \"<&>\"\n}\n" {

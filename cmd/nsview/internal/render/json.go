@@ -30,6 +30,26 @@ func JSONLines[T any](w io.Writer, items []T) error {
 	return nil
 }
 
+// AppendJSON appends the text of a JSON string, without the quotes around it, as [JSON] would write it. What is not UTF-8
+// becomes U+FFFD: JSON has no bytes.
+func AppendJSON(dst, s []byte) []byte {
+	for i, c := range s {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(append(dst, s[:i]...), slowJSON(s[i:])...)
+		}
+	}
+	return append(dst, s...)
+}
+
+func slowJSON(s []byte) []byte {
+	var buf bytes.Buffer
+	if err := JSONLine(&buf, string(s)); err != nil {
+		return nil // a string always is JSON
+	}
+	text := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	return text[1 : len(text)-1]
+}
+
 func writeJSON(w io.Writer, v any, indent string) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
@@ -18,6 +20,9 @@ import (
 type Table struct {
 	Header []string
 	Rows   [][]string
+
+	Spare   []int // columns that are left out, one after the other, where lines would have to be cut
+	KeepEnd []int // columns that are cut at the front: paths
 }
 
 // TableOptions says how a table or a tree is printed.
@@ -42,7 +47,18 @@ const (
 func (t *Table) Render(w io.Writer, o TableOptions) error {
 	header, rows := t.escaped(o)
 	if o.Width > 0 {
-		cutColumns(header, rows, o)
+		gone := spareColumns(header, rows, t.Spare, o.Width)
+		var ends []int
+		for _, i := range t.KeepEnd {
+			ends = append(ends, i-countBelow(gone, i))
+		}
+		for _, i := range gone {
+			header = dropColumn(header, i)
+			for n := range rows {
+				rows[n] = dropColumn(rows[n], i)
+			}
+		}
+		cutColumns(header, rows, ends, o)
 	}
 	var buf bytes.Buffer
 	if err := layOut(&buf, header, rows); err != nil {
@@ -113,8 +129,46 @@ func layOut(w io.Writer, header []string, rows [][]string) error {
 	return table.Render()
 }
 
+// spareColumns are the columns to leave out, the last in the line first.
+func spareColumns(header []string, rows [][]string, spare []int, width int) []int {
+	widths := columnWidths(header, rows)
+	total := -columnGap
+	for _, w := range widths {
+		total += w + columnGap
+	}
+	var gone []int
+	for _, i := range spare {
+		if total <= width {
+			break
+		}
+		if i < len(widths) {
+			total -= widths[i] + columnGap
+			gone = append(gone, i)
+		}
+	}
+	slices.SortFunc(gone, func(a, b int) int { return b - a })
+	return gone
+}
+
+func dropColumn(cells []string, i int) []string {
+	if i >= len(cells) {
+		return cells
+	}
+	return slices.Delete(cells, i, i+1)
+}
+
+func countBelow(list []int, limit int) int {
+	n := 0
+	for _, i := range list {
+		if i < limit {
+			n++
+		}
+	}
+	return n
+}
+
 // cutColumns shortens the widest columns, none below minColumn, until the lines fit or cannot.
-func cutColumns(header []string, rows [][]string, o TableOptions) {
+func cutColumns(header []string, rows [][]string, keepEnd []int, o TableOptions) {
 	widths := columnWidths(header, rows)
 	total := -columnGap
 	for _, w := range widths {
@@ -137,7 +191,11 @@ func cutColumns(header []string, rows [][]string, o TableOptions) {
 	}
 	for col, width := range cutTo {
 		for _, row := range rows {
-			row[col] = cut(row[col], width, o.ASCII)
+			if slices.Contains(keepEnd, col) {
+				row[col] = cutFront(row[col], width, o.ASCII)
+			} else {
+				row[col] = cut(row[col], width, o.ASCII)
+			}
 		}
 		if header != nil {
 			header[col] = cut(header[col], width, o.ASCII)
@@ -166,11 +224,30 @@ func cut(s string, width int, ascii bool) string {
 	if width <= 0 || twwidth.Width(s) <= width {
 		return s
 	}
-	mark := "…"
+	return twwidth.Truncate(s, width, cutMark(ascii))
+}
+
+func cutMark(ascii bool) string {
 	if ascii {
-		mark = "+"
+		return "+"
 	}
-	return twwidth.Truncate(s, width, mark)
+	return "…"
+}
+
+// cutFront is cut at the other end.
+func cutFront(s string, width int, ascii bool) string {
+	if width <= 0 || twwidth.Width(s) <= width {
+		return s
+	}
+	start := len(s)
+	for start > 0 {
+		_, size := utf8.DecodeLastRuneInString(s[:start])
+		if 1+twwidth.Width(s[start-size:]) > width {
+			break
+		}
+		start -= size
+	}
+	return cutMark(ascii) + s[start:]
 }
 
 func paint(line string, header bool) string {

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -160,5 +161,48 @@ func TestTreeTable(t *testing.T) {
 	table := TreeTable([]string{"PID", "COMMAND"}, []*Node{{Cells: []string{"1"}, Text: "init", Children: []*Node{{Cells: []string{"22"}, Text: "sh"}}}}, false)
 	if diff := cmp.Diff("PID  COMMAND\n1    init\n22   └─ sh\n", rendered(t, table, TableOptions{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Where it is narrow, columns that can be spared go first, and a path keeps its end.
+func TestTableSparesColumns(t *testing.T) {
+	table := &Table{
+		Header: []string{"VIEWER", "PID", "MODE", "UID", "PATH"}, Spare: []int{1, 2}, KeepEnd: []int{4},
+		Rows: [][]string{{"host", "4711", "-rw-r--r--", "1000", "/srv/a/rather/long/日本/file"}},
+	}
+	for width, want := range map[int]string{
+		80: "VIEWER  PID   MODE        UID   PATH\nhost    4711  -rw-r--r--  1000  /srv/a/rather/long/日本/file\n",
+		59: "VIEWER  MODE        UID   PATH\nhost    -rw-r--r--  1000  /srv/a/rather/long/日本/file\n",
+		43: "VIEWER  UID   PATH\nhost    1000  /srv/a/rather/long/日本/file\n",
+		28: "VIEWER  UID   PATH\nhost    1000  …ong/日本/file\n",
+		24: "VIEWER  UID   PATH\nhost    1000  …日本/file\n",
+	} {
+		if got := rendered(t, table, TableOptions{Width: width}); got != want {
+			t.Errorf("%d columns:\n%swant\n%s", width, got, want)
+		}
+	}
+}
+
+// A chain that is longer than branches are drawn has its depth as a number, so that its lines stay short.
+func TestTreeDeep(t *testing.T) {
+	const depth = 20_000
+	root := &Node{Text: "0"}
+	for n, i := root, 1; i <= depth; i++ {
+		child := &Node{Text: strconv.Itoa(i)}
+		n.Children, n = []*Node{child}, child
+	}
+	var b bytes.Buffer
+	if err := Tree(&b, []*Node{root}, TableOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	if len(lines) != depth+1 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	if last := lines[depth]; !strings.HasSuffix(last, " (20000) 20000") || len(last) > 200 {
+		t.Errorf("the last line is %q", last)
+	}
+	if drawn := lines[maxDrawn]; !strings.HasSuffix(drawn, "└─ "+strconv.Itoa(maxDrawn)) {
+		t.Errorf("line %d is %q", maxDrawn, drawn)
 	}
 }

@@ -39,26 +39,34 @@ func TreeTable(header []string, roots []*Node, ascii bool) *Table {
 	return t
 }
 
+// maxDrawn is how deep branches are drawn. Below, the depth stands as a number: a chain of thousands of processes, which
+// anybody can start, would take a line as long as the chain for each.
+const maxDrawn = 50
+
 // walk visits the nodes in the order of lines, with what is drawn before each.
 func walk(roots []*Node, ascii bool, visit func(n *Node, branch string)) {
 	tee, corner, pipe, blank := "├─ ", "└─ ", "│  ", "   "
 	if ascii {
 		tee, corner, pipe = "|- ", "`- ", "|  "
 	}
-	var descend func(nodes []*Node, indent string)
-	descend = func(nodes []*Node, indent string) {
+	var descend func(nodes []*Node, indent string, depth int)
+	descend = func(nodes []*Node, indent string, depth int) {
 		for i, n := range nodes {
-			if i < len(nodes)-1 {
+			switch {
+			case depth > maxDrawn:
+				visit(n, fmt.Sprintf("%s(%d) ", indent, depth))
+				descend(n.Children, indent, depth+1)
+			case i < len(nodes)-1:
 				visit(n, indent+tee)
-				descend(n.Children, indent+pipe)
-			} else {
+				descend(n.Children, indent+pipe, depth+1)
+			default:
 				visit(n, indent+corner)
-				descend(n.Children, indent+blank)
+				descend(n.Children, indent+blank, depth+1)
 			}
 		}
 	}
 	for _, n := range roots {
 		visit(n, "")
-		descend(n.Children, "")
+		descend(n.Children, "", 1)
 	}
 }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan/pathwalk"
+)
+
+// volumeOwners fills in who owns each volume of the listed containers for the host and for the container. Of one that is
+// not running there is only the host's view. What cannot be looked at is a gap of the list.
+func (a *app) volumeOwners(ctx context.Context, s *nsinspect.Snapshot, list *nsinspect.ContainerList) {
+	atlas := nsinspect.NewAtlas(s)
+	w := pathwalk.New(s, atlas, a.proc)
+	for i := range list.Containers {
+		c := &list.Containers[i]
+		for j := range c.Volumes {
+			v := &c.Volumes[j]
+			ask := pathwalk.Ask{Path: v.Source, Target: "host"}
+			query := nsinspect.OwnerQuery{Target: &nsinspect.Target{Host: true}}
+			if init := s.Process(c.InitPID); init != nil {
+				ask = pathwalk.Ask{Path: v.Point, Process: init, Target: c.Viewer}
+				query.Target = &nsinspect.Target{Process: init}
+			}
+			if !path.IsAbs(ask.Path) {
+				continue
+			}
+			f, err := a.fileFacts(ctx, s, w, ask)
+			if err != nil {
+				list.Gaps = append(list.Gaps, nsinspect.Gap{Subject: ask.Target + ":" + ask.Path, Fact: "owner", Error: fileError(ask.Path, err).Error()})
+				continue
+			}
+			owners, gaps := s.Owners(atlas, f, query)
+			v.Views = owners.Views
+			list.Gaps = append(list.Gaps, gaps...)
+		}
+	}
+}
+
+// printWhole prints each container with everything about it.
+func (a *app) printWhole(s *nsinspect.Snapshot, list *nsinspect.ContainerList) error {
+	o := a.tableOptions()
+	plain := o
+	plain.NoHeaders = true
+	for i := range list.Containers {
+		c := &list.Containers[i]
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		if _, err := fmt.Fprintln(a.out, render.Escape(c.Viewer)); err != nil {
+			return err
+		}
+		if err := (&render.Table{Header: []string{"", ""}, Rows: wholeFacts(s, c)}).Render(a.out, plain); err != nil {
+			return err
+		}
+		for _, t := range []*render.Table{wholeNamespaces(s, c), wholeMaps(c), wholeVolumes(c)} {
+			if len(t.Rows) == 0 {
+				continue
+			}
+			fmt.Fprintln(a.out)
+			if err := t.Render(a.out, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wholeFacts are the facts that have a line each; those that are not known have none.
+func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) [][]string {
+	var rows [][]string
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []string{" " + name, value})
+		}
+	}
+	add("id", c.ID)
+	add("image", c.Image)
+	add("state", wholeState(s, c))
+	add("project", c.Project)
+	add("service", c.Service)
+	if c.Pod != nil {
+		add("pod", strings.Trim(c.Pod.Namespace+"/"+c.Pod.Name, "/"))
+		add("pod id", c.Pod.ID)
+	}
+	add("user", wholeUser(s, c))
+	add("engine", wholeChain(s, c))
+	add("runtime", c.Runtime)
+	add("bundle", c.Bundle)
+	add("known by", c.Evidence)
+	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
+		add("label", name+"="+c.Labels[name])
+	}
+	return rows
+}
+
+func wholeState(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
+	init := s.Process(c.InitPID)
+	if init == nil {
+		return stoppedText(&c.EngineFacts)
+	}
+	text := fmt.Sprintf("%s, PID %d", c.State, init.PID)
+	if n := len(init.PIDs); n > 1 {
+		text += fmt.Sprintf(" (%d inside)", init.PIDs[n-1])
+	}
+	if c.Processes == 1 {
+		return text + ", 1 process"
+	}
+	return fmt.Sprintf("%s, %d processes", text, c.Processes)
+}
+
+// wholeUser is whom the container was configured to run as, and as whom its first process does, on both sides.
+func wholeUser(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
+	var parts []string
+	if c.User != "" {
+		parts = append(parts, c.User+" configured")
+	}
+	if init := s.Process(c.InitPID); init != nil {
+		row := s.ProcessRow(init)
+		parts = append(parts,
+			nameAndID(row.Inside.User, row.Inside.UID.String())+" inside",
+			nameAndID(row.Host.User, row.Host.UID.String())+" on the host")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func nameAndID(name, id string) string {
+	if name == "" {
+		return id
+	}
+	return name + " (" + id + ")"
+}
+
+// wholeChain is the engine's processes from the daemon down to the container's first process.
+func wholeChain(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
+	parts := make([]string, 0, len(c.Chain)+1)
+	for _, l := range c.Chain {
+		parts = append(parts, fmt.Sprintf("%s %d (%s)", l.Comm, l.PID, l.Role))
+	}
+	if init := s.Process(c.InitPID); init != nil && len(parts) > 0 {
+		parts = append(parts, fmt.Sprintf("%s %d", init.Comm, init.PID))
+	}
+	return strings.Join(parts, " -> ")
+}
+
+func wholeNamespaces(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) *render.Table {
+	t := &render.Table{Header: []string{"NAMESPACE", "INODE", "HOST", "SHARING"}}
+	if c.InitPID == 0 {
+		return t
+	}
+	for _, n := range nsinspect.Share(&c.Namespaces, &s.Observer.Namespaces) {
+		t.Rows = append(t.Rows, []string{string(n.Type), n.A.String(), n.B.String(), string(n.Sharing)})
+	}
+	return t
+}
+
+func wholeMaps(c *nsinspect.ContainerRow) *render.Table {
+	t := &render.Table{Header: []string{"MAP", "INSIDE", "OUTSIDE", "COUNT"}}
+	for _, e := range c.UIDMap {
+		t.Rows = append(t.Rows, []string{"uid", e.Inside.String(), e.Outside.String(), strconv.FormatUint(uint64(e.Count), 10)})
+	}
+	for _, e := range c.GIDMap {
+		t.Rows = append(t.Rows, []string{"gid", e.Inside.String(), e.Outside.String(), strconv.FormatUint(uint64(e.Count), 10)})
+	}
+	return t
+}
+
+func wholeVolumes(c *nsinspect.ContainerRow) *render.Table {
+	t := &render.Table{Header: []string{"VOLUME", "ON", "OWNER ON HOST", "OWNER INSIDE", "OPTIONS", "SOURCE"}}
+	for i := range c.Volumes {
+		v := &c.Volumes[i]
+		source := v.Source
+		if source == "" {
+			source = v.Dev + v.Root
+		}
+		var options []string
+		if v.ReadOnly {
+			options = append(options, "ro")
+		}
+		if v.Idmapped {
+			options = append(options, "idmap")
+		}
+		t.Rows = append(t.Rows, []string{v.Name, v.Point, viewOwner(v, true), viewOwner(v, false), strings.Join(options, ","), source})
+	}
+	return t
+}
+
+// viewOwner is USER:GROUP as one side sees them, as ls -l prints them; "" when that side was not asked.
+func viewOwner(v *nsinspect.Volume, host bool) string {
+	for i := range v.Views {
+		if w := &v.Views[i]; (w.Viewer == "host") == host {
+			return ownerName(w.User, viewID(w.UnknownIDs, "uid", w.UID)) + ":" + ownerName(w.Group, viewID(w.UnknownIDs, "gid", w.GID))
+		}
+	}
+	return ""
+}

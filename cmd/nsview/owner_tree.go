@@ -1,0 +1,194 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/procscan/pathwalk"
+)
+
+// ownerTrees is owner -R: every directory is walked, and summed up or, as JSON lines, listed.
+func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error {
+	report := nsinspect.OwnerSummary{Report: q.s.Report("OwnerSummary"), Trees: []nsinspect.TreeOwners{}}
+	scanned := len(q.s.Gaps)
+	var errs []error
+	for _, dir := range dirs {
+		w := pathwalk.New(q.s, q.atlas, a.proc)
+		at, err := q.ask(dir)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ask := pathwalk.TreeAsk{Ask: at, OneFS: q.flags.oneFS}
+		walk := q.sumTree
+		if a.output == "jsonl" {
+			walk = q.listTree
+		}
+		tree, gaps, err := walk(ctx, w, ask)
+		report.Gaps = append(report.Gaps, gaps...)
+		if err != nil && ctx.Err() == nil {
+			errs = append(errs, fileError(dir, err))
+		}
+		if tree != nil {
+			report.Trees = append(report.Trees, *tree)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	report.Gaps = append(report.Gaps, q.s.Gaps[scanned:]...)
+	if err := a.printTrees(&report, len(dirs) > 1); err != nil {
+		return err
+	}
+	for _, err := range errs {
+		a.complain(err)
+	}
+	a.gaps(report.Gaps)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(errs) > 0 {
+		return &statusError{code: exitFailure}
+	}
+	return nil
+}
+
+// pairKey is an owner pair in one region of a tree, as it is seen there.
+type pairKey struct {
+	region *pathwalk.Region
+	ids    nsinspect.RawIDs
+}
+
+// maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
+const maxPairs = 20_000
+
+// pairCounter counts for one worker of a walk. It is locked because a walk that was interrupted does not wait for it.
+type pairCounter struct {
+	mu     sync.Mutex
+	counts map[pairKey]*uint64
+	last   pairKey
+	n      *uint64 // of last
+	rest   uint64  // files of pairs beyond maxPairs
+}
+
+func (c *pairCounter) add(b *pathwalk.Batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		k := pairKey{b.Region, nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
+		if c.n == nil || k != c.last {
+			n := c.counts[k]
+			if n == nil {
+				if len(c.counts) >= maxPairs {
+					c.rest++
+					continue
+				}
+				n = new(uint64)
+				c.counts[k] = n
+			}
+			c.last, c.n = k, n
+		}
+		*c.n++
+	}
+}
+
+// sumTree walks a tree and adds it up by owner pair. With an error the tree is nil, unless the walk was interrupted.
+func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (*nsinspect.TreeOwners, []nsinspect.Gap, error) {
+	var counters [pathwalk.TreeWorkers]pairCounter
+	for i := range counters {
+		counters[i].counts = map[pairKey]*uint64{}
+	}
+	ask.Each = func(worker int, b *pathwalk.Batch) { counters[worker].add(b) }
+	wipe := q.app.progress("walking " + ask.Path)
+	gaps, err := w.Tree(ctx, ask)
+	wipe()
+	if err != nil && ctx.Err() == nil {
+		return nil, gaps, err
+	}
+	total, rest := map[pairKey]uint64{}, uint64(0)
+	for i := range counters {
+		c := &counters[i]
+		c.mu.Lock()
+		for k, n := range c.counts {
+			total[k] += *n
+		}
+		rest += c.rest
+		c.mu.Unlock()
+	}
+	if rest > 0 {
+		gaps = append(gaps, nsinspect.Gap{Subject: ask.Path, Fact: "owners", Error: fmt.Sprintf("%d files are of more than %d owner pairs, and not in the sum", rest, maxPairs)})
+	}
+	keys := make([]pairKey, 0, len(total))
+	for k := range total {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b pairKey) int {
+		return cmp.Or(cmp.Compare(a.region.Rel, b.region.Rel), cmp.Compare(a.ids.UID, b.ids.UID), cmp.Compare(a.ids.GID, b.ids.GID))
+	})
+	q.namePairs(context.WithoutCancel(ctx), keys)
+	sum := nsinspect.NewTreeSum(ask.Path)
+	for _, k := range keys {
+		owners, host, unknown := q.viewers.Pair(k.region.Facts, k.ids)
+		sum.Add(total[k], host, &owners)
+		gaps = append(gaps, unknown...)
+	}
+	tree := sum.Tree(ctx.Err() != nil)
+	return &tree, gaps, err
+}
+
+// namePairs asks the name service for those whom the host's files do not name.
+func (q *ownerAsk) namePairs(ctx context.Context, keys []pairKey) {
+	names := q.s.NamesAt(q.s.Observer.Names)
+	if names == nil {
+		return
+	}
+	var uids, gids []idmap.Inside
+	for _, k := range keys {
+		owners, _, _ := q.viewers.Pair(k.region.Facts, k.ids)
+		for i := range owners.Views {
+			if v := &owners.Views[i]; v.PID == nil {
+				uids, gids = append(uids, v.UID), append(gids, v.GID)
+			}
+		}
+	}
+	q.s.Gaps = append(q.s.Gaps, procscan.LookupNames(ctx, q.app.hostRoot, names, uids, gids)...)
+}
+
+func (a *app) printTrees(r *nsinspect.OwnerSummary, several bool) error {
+	switch a.output {
+	case "jsonl":
+		return nil // printed as they were found
+	case "json":
+		return render.JSON(a.out, r)
+	}
+	if len(r.Trees) == 0 {
+		return nil
+	}
+	if err := treeTable(r, several, a.output == "wide").Render(a.out, a.tableOptions()); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(a.out); err != nil {
+		return err
+	}
+	if err := treeViewerTable(r, several).Render(a.out, a.tableOptions()); err != nil {
+		return err
+	}
+	for i := range r.Trees {
+		t := &r.Trees[i]
+		for _, text := range t.Assumptions {
+			a.warn("%s: assumed that %s", t.Path, text)
+		}
+		if t.Partial {
+			a.warn("%s: interrupted, this is what was counted until then", t.Path)
+		}
+	}
+	return nil
+}

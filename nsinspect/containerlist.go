@@ -24,8 +24,8 @@ type ContainerRow struct {
 	InitPID    int          `json:"init_pid"`          // 0 when it is not running
 	Processes  int          `json:"processes"`
 	Namespaces NamespaceSet `json:"namespaces"` // of the init process
-	UIDMap     idmap.Map    `json:"uid_map"`
-	GIDMap     idmap.Map    `json:"gid_map"`
+	ActualUID  idmap.Map    `json:"uid_map"`    // of the init process, empty when it is not running
+	ActualGID  idmap.Map    `json:"gid_map"`
 	Volumes    []Volume     `json:"volumes"`
 }
 
@@ -44,7 +44,7 @@ func (s *Snapshot) ContainerList(targets []Target, all bool) *ContainerList {
 			Project: c.Project(), Service: c.Service(), InitPID: c.InitPID, Processes: c.Processes, Namespaces: c.Namespaces, Volumes: s.Volumes(c),
 		}
 		if maps := s.Maps(c.IDMaps); maps != nil {
-			row.UIDMap, row.GIDMap = maps.UID, maps.GID
+			row.ActualUID, row.ActualGID = maps.UID, maps.GID
 		}
 		list.Containers = append(list.Containers, row)
 	}

@@ -105,10 +105,10 @@ func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 		r := &rows[i]
 		cells := []string{
 			r.Engine, r.Name, shortID(r.ID, wide), r.Image, r.State, pidText(r.InitPID), strconv.Itoa(r.Processes),
-			userNSText(r), rangesText(r.UIDMap),
+			userNSText(r), rangesText(r.ActualUID),
 		}
 		if wide {
-			cells = append(cells, rangesText(r.GIDMap), r.Namespaces.PID.String(), r.Namespaces.Mnt.String(), volumesText(r.Volumes))
+			cells = append(cells, rangesText(r.ActualGID), r.Namespaces.PID.String(), r.Namespaces.Mnt.String(), volumesText(r.Volumes))
 		}
 		t.Rows = append(t.Rows, cells)
 	}

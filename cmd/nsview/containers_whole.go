@@ -161,12 +161,17 @@ func wholeNamespaces(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) *render.T
 	return t
 }
 
+// wholeMaps are the id maps that a container has, or would have.
 func wholeMaps(c *nsinspect.ContainerRow) *render.Table {
 	t := &render.Table{Header: []string{"MAP", "INSIDE", "OUTSIDE", "COUNT"}}
-	for _, e := range c.UIDMap {
+	uid, gid := c.ActualUID, c.ActualGID
+	if c.InitPID == 0 {
+		uid, gid = c.UIDMap, c.GIDMap
+	}
+	for _, e := range uid {
 		t.Rows = append(t.Rows, []string{"uid", e.Inside.String(), e.Outside.String(), strconv.FormatUint(uint64(e.Count), 10)})
 	}
-	for _, e := range c.GIDMap {
+	for _, e := range gid {
 		t.Rows = append(t.Rows, []string{"gid", e.Inside.String(), e.Outside.String(), strconv.FormatUint(uint64(e.Count), 10)})
 	}
 	return t

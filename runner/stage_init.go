@@ -46,7 +46,11 @@ func (st *stage) becomeInit() error {
 		return fmt.Errorf("fchdir to /proc: %w", err)
 	}
 	err = syscall.Exec("self/exe", []string{"nsview", initArg, strconv.Itoa(sock), strconv.Itoa(orderFD)}, []string{})
-	return &Error{What: "--init", Err: fmt.Errorf("execute nsview: %w", err), Status: StatusFailure}
+	hint := ""
+	if errors.Is(err, unix.ENOENT) {
+		hint = "nsview itself is the init, and the new root lacks the libraries of this one: build it with CGO_ENABLED=0"
+	}
+	return &Error{What: "--init", Err: fmt.Errorf("execute nsview: %w", err), Hint: hint, Status: StatusFailure}
 }
 
 // initStage is PID 1 of --init: it starts the command, passes signals on, reaps what is left to it, and ends with the

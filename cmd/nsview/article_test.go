@@ -199,7 +199,9 @@ func (a *article) containers(service, volume string) {
 	if len(c.Mounts) != 1 || c.Mounts[0].Name != "blog_"+service || c.Mounts[0].Source != a.dir+"/data/"+service || c.Mounts[0].Destination != volume {
 		a.t.Errorf("containers shows the mounts %+v", c.Mounts)
 	}
-	if !slices.ContainsFunc(c.Volumes, func(v nsinspect.Volume) bool { return v.Point == volume && v.Source == a.volume(service) }) {
+	if !slices.ContainsFunc(c.Volumes, func(v nsinspect.Volume) bool {
+		return v.Point == volume && v.Name == "blog_"+service && v.Source == a.dir+"/data/"+service && len(v.Views) > 1
+	}) {
 		a.t.Errorf("containers shows the volumes %+v", c.Volumes)
 	}
 	var chain []string
@@ -218,9 +220,13 @@ func (a *article) tables() {
 		args []string
 		want [][]string // words of one line
 	}{
-		{[]string{"owner", a.file("mariadb")}, [][]string{{"host", "khope", "khope"}, {"docker:" + a.names["mariadb"], "ctr", "ctr"}}},
+		{[]string{"owner", a.file("mariadb")}, [][]string{{"host", "khope", "khope"}, {"docker:" + a.names["mariadb"], "ctr", "ctr", "blog_mariadb"}}},
 		{[]string{"ps", a.names["mariadb"]}, [][]string{{"khope", "ctr", "docker:" + a.names["mariadb"], "sleep"}}},
-		{[]string{"containers", a.names["mariadb"]}, [][]string{{"docker", a.names["mariadb"], a.ids["mariadb"][:12], "article"}}},
+		{[]string{"containers", a.names["mariadb"], "-o", "table"}, [][]string{{"docker", a.names["mariadb"], a.ids["mariadb"][:12], "article"}}},
+		{[]string{"containers", a.names["mariadb"]}, [][]string{
+			{"service", "mariadb"}, {"pid", "separate"}, {"user", "shared"}, {"blog_mariadb", "/var/lib/mysql", "khope:khope", "ctr:ctr"},
+		}},
+		{[]string{"ps", "--tree", a.names["mariadb"]}, [][]string{{"dockerd", "(docker", "daemon)"}, {"containerd-shim", "(docker", "shim)"}, {"ctr", "sleep"}}},
 	} {
 		text := a.nsview(c.args...)
 		for _, words := range c.want {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -44,7 +43,7 @@ func TestNSOfAThread(t *testing.T) {
 		want bool
 	}{{[]string{"ns", "-t", "uts"}, false}, {[]string{"ns", "-t", "uts", "--pins"}, true}} {
 		var out, errs bytes.Buffer
-		if code := run(context.Background(), tt.args, nil, &out, &errs); code != exitOK {
+		if code := run(t.Context(), append([]string{"nsview"}, tt.args...), nil, &out, &errs); code != exitOK {
 			t.Fatalf("%v: exit status %d: %s", tt.args, code, errs.String())
 		}
 		found := false

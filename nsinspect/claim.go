@@ -26,9 +26,9 @@ type EngineFacts struct {
 
 	User string `json:"user,omitempty"` // whom it was configured to run as, as it was written: USER, UID, UID:GID
 
-	// UIDMap and GIDMap are the id maps that it was configured with, with ids of the observer's side outside. Files have
-	// the ids of the user namespace that the engine runs in; where that is not known to be the observer's, nor how its
-	// ids map to the observer's, they are empty. They are also empty for a container in the observer's own user namespace.
+	// UIDMap and GIDMap are the id maps that the engine gives it, with ids of the observer's side outside. Files have the
+	// ids of the user namespace that the engine runs in; where it is not known how those map to the observer's, or
+	// whether the container gets a user namespace at all, they are empty.
 	UIDMap idmap.Map `json:"configured_uid_map,omitempty"`
 	GIDMap idmap.Map `json:"configured_gid_map,omitempty"`
 

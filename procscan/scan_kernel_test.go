@@ -134,9 +134,14 @@ func TestScanNestedThreeDeep(t *testing.T) {
 	needUserNS(t)
 	deep := []string{"unshare", "-Urpf", "unshare", "-Urpf", "unshare", "-Urpf"}
 	pid := park(t, deep, "")
-	snap := scanFacts(t, 0)
-	p := innermost(t, snap, pid)
-	if p.Comm != "cat" || len(p.PIDs) != len(find(t, snap, os.Getpid()).PIDs)+3 || p.PIDs[len(p.PIDs)-1] != 1 || p.PIDs[0] != p.PID {
+	var snap *nsinspect.Snapshot
+	var p *nsinspect.Process
+	eventually(t, "the innermost shell executes cat", func() bool {
+		snap = scanFacts(t, 0)
+		p = innermost(t, snap, pid)
+		return p.Comm == "cat"
+	})
+	if len(p.PIDs) != len(find(t, snap, os.Getpid()).PIDs)+3 || p.PIDs[len(p.PIDs)-1] != 1 || p.PIDs[0] != p.PID {
 		t.Errorf("innermost process: %+v", p)
 	}
 	for _, l := range nsLinks() {

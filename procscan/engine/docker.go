@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"path"
@@ -122,8 +123,53 @@ func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Fo
 		ociState(&claim, state.Data)
 		claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(state.Path)))), "runtime-")
 	}
+	claim.UIDMap, claim.GIDMap = dockerMaps(e, r, f, &claim)
 	claim.Chain = dockerChain(e, r, c.ID)
 	return Found{Claim: claim, By: f.By}
+}
+
+// dockerMaps are the maps that a daemon gives a container. The state of runc, which is there while it runs, has them. For
+// one that is not running the daemon's data root tells: with userns-remap it is DATA/UID.GID, the first ids of the ranges
+// that /etc/subuid and /etc/subgid grant, unless the container was made with --userns=host.
+func dockerMaps(e *dockerEvidence, r dockerRoot, f *File, c *nsinspect.Claim) (uid, gid idmap.Map) {
+	own := e.mapsOf(r.owner, e.program(r.daemon))
+	dir := path.Dir(f.Path)
+	first := strings.Split(path.Base(path.Dir(path.Dir(dir))), ".")
+	remapped := path.Dir(path.Dir(dir)) != r.data && len(first) == 2
+	if c.InitPID != 0 || !remapped || dockerHostUsers(e.fileBy(dir+"/hostconfig.json", f.By)) {
+		return composed(own, c.UIDMap, c.GIDMap)
+	}
+	uid, gid = grantFrom(e.fileBy(subUID, 0), first[0]), grantFrom(e.fileBy(subGID, 0), first[1])
+	if uid == nil || gid == nil {
+		return nil, nil
+	}
+	return composed(own, uid, gid)
+}
+
+// dockerHostUsers reports whether a container was made with --userns=host.
+func dockerHostUsers(hostConfig *File) bool {
+	var c struct{ UsernsMode string }
+	return hostConfig != nil && json.Unmarshal(hostConfig.Data, &c) == nil && c.UsernsMode == "host"
+}
+
+// Where subordinate ids are granted (subuid(5)).
+const (
+	subUID = "/etc/subuid"
+	subGID = "/etc/subgid"
+)
+
+// grantFrom is the map of a whole grant that begins with an id, nil when there is none.
+func grantFrom(f *File, first string) idmap.Map {
+	if f == nil {
+		return nil
+	}
+	ids, _ := idmap.ParseSubIDs(bytes.NewReader(f.Data)) // lines that cannot be read grant nothing
+	for _, g := range ids {
+		if g.First.String() == first {
+			return idmap.Map{{Inside: 0, Outside: g.First, Count: g.Count}}
+		}
+	}
+	return nil
 }
 
 // state is what docker ps calls it.

@@ -172,7 +172,7 @@ func dockerFiles(e *Evidence) []Pattern {
 			patterns = append(patterns, Pattern{Glob: config, Owner: uint32(p.UID)})
 		}
 	}
-	patterns = append(patterns, Pattern{Glob: dockerConfig})
+	patterns = append(patterns, Pattern{Glob: dockerConfig}, Pattern{Glob: subUID}, Pattern{Glob: subGID})
 	for i := range e.Users {
 		if config := dockerConfigOf(e, e.Users[i].UID); config != "" {
 			patterns = append(patterns, Pattern{Glob: config, Owner: e.Users[i].UID})
@@ -197,6 +197,7 @@ func dockerFiles(e *Evidence) []Pattern {
 			data + "/[0-9]*.[0-9]*/containers/*/config.v2.json",
 			data + "/volumes/*/opts.json",
 			data + "/[0-9]*.[0-9]*/volumes/*/opts.json",
+			data + "/[0-9]*.[0-9]*/containers/*/hostconfig.json",
 			exec + "/runtime-*/moby/*/state.json",
 		} {
 			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner, Of: r.data})

@@ -34,7 +34,7 @@ func testdata(t testing.TB, name string) []byte {
 // mariadb is the evidence of one container on a host with docker, as root sees it.
 func mariadb(t testing.TB) *Evidence {
 	t.Helper()
-	s := &nsinspect.Snapshot{Processes: []nsinspect.Process{
+	s := &nsinspect.Snapshot{Observer: nsinspect.Observer{InitialNS: true}, Processes: []nsinspect.Process{
 		{PID: 1, PIDs: []int{1}, Comm: "init", StartTime: 1},
 		{PID: 300, PPID: 1, PIDs: []int{300}, Comm: "dockerd", StartTime: 300},
 		{PID: 310, PPID: 300, PIDs: []int{310}, Comm: "containerd", StartTime: 310},
@@ -71,6 +71,7 @@ func wantMariadb() nsinspect.Claim {
 			State: "running", Image: "busybox", Runtime: "runc", User: "ctr", Evidence: "state",
 			Bundle: "/var/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/" + mariadbID,
 			Labels: map[string]string{"com.docker.compose.project": "blog", "com.docker.compose.service": "mariadb"},
+			UIDMap: idmap.Identity(), GIDMap: idmap.Identity(),
 			Mounts: []nsinspect.EngineMount{
 				{Type: "bind", Source: "/home/khope/data/mariadb", Destination: "/backup", ReadOnly: true, Options: []string{"rprivate"}},
 				{Type: "volume", Name: "blog_mariadb", Source: "/home/khope/data/mariadb", Destination: "/var/lib/mysql"},
@@ -187,7 +188,9 @@ func TestDockerEvidence(t *testing.T) {
 				e.Files[3].Data = bytes.Replace(e.Files[3].Data, []byte(`"uid_mappings": null`),
 					[]byte(`"uid_mappings": [{"container_id":0,"host_id":100000,"size":65536}]`), 1)
 			},
-			func(c *nsinspect.Claim) { c.UIDMap = idmap.Map{{Inside: 0, Outside: 100000, Count: 65536}} },
+			func(c *nsinspect.Claim) {
+				c.UIDMap, c.GIDMap = idmap.Map{{Inside: 0, Outside: 100000, Count: 65536}}, nil
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,6 +199,48 @@ func TestDockerEvidence(t *testing.T) {
 			c.want(&want)
 			if diff := cmp.Diff([]nsinspect.Claim{want}, dockerClaims(e)); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// A container that is not running has the maps that its daemon would give it.
+func TestDockerMapsOfStoppedContainers(t *testing.T) {
+	remapped := func(e *Evidence) {
+		for i := range e.Files {
+			e.Files[i].Path = strings.Replace(e.Files[i].Path, "/var/lib/docker/", "/var/lib/docker/100000.200000/", 1)
+		}
+		e.Files = append(e.Files,
+			File{Path: "/etc/subuid", Data: []byte("khope:300000:65536\ndockremap:100000:65536\n")},
+			File{Path: "/etc/subgid", Data: []byte("dockremap:200000:1000\n")})
+	}
+	for name, c := range map[string]struct {
+		change   func(*Evidence)
+		uid, gid idmap.Map
+	}{
+		"plain":        {func(*Evidence) {}, idmap.Identity(), idmap.Identity()},
+		"userns-remap": {remapped, idmap.Map{{Inside: 0, Outside: 100000, Count: 65536}}, idmap.Map{{Inside: 0, Outside: 200000, Count: 1000}}},
+		"userns-remap, without the grant": {func(e *Evidence) {
+			remapped(e)
+			e.Files = e.Files[:len(e.Files)-1]
+		}, nil, nil},
+		"userns-remap, made with --userns=host": {func(e *Evidence) {
+			remapped(e)
+			e.Files = append(e.Files, File{
+				Path: "/var/lib/docker/100000.200000/containers/" + mariadbID + "/hostconfig.json", Data: []byte(`{"UsernsMode": "host"}`),
+			})
+		}, idmap.Identity(), idmap.Identity()},
+		"seen from a container": {func(e *Evidence) { e.Snapshot.Observer.InitialNS = false }, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := mariadb(t)
+			e.Files[0].Data = bytes.Replace(e.Files[0].Data, []byte(`"Running": true`), []byte(`"Running": false`), 1)
+			e.Files = slices.Delete(e.Files, 3, 4) // the state of runc
+			c.change(e)
+			claims := dockerClaims(e)
+			i := slices.IndexFunc(claims, func(c nsinspect.Claim) bool { return c.Evidence == "state" })
+			if i < 0 || !claims[i].UIDMap.Equal(c.uid) || !claims[i].GIDMap.Equal(c.gid) {
+				t.Errorf("claims %+v, want the maps %v and %v", claims, c.uid, c.gid)
 			}
 		})
 	}
@@ -310,6 +355,7 @@ func TestDockerAPIIdentify(t *testing.T) {
 	}
 	want := wantMariadb()
 	want.Evidence, want.Runtime, want.Bundle = "api", "", ""
+	want.UIDMap, want.GIDMap = nil, nil // it does not tell
 	if diff := cmp.Diff([]nsinspect.Claim{want}, dockerClaims(e)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

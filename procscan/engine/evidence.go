@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 )
 
@@ -204,4 +205,30 @@ func (e *Evidence) apart(p *nsinspect.Process) bool {
 	differ := func(a, b nsinspect.Inode) bool { return a != 0 && b != 0 && a != b }
 	a, b := &p.Namespaces, &up.Namespaces
 	return len(p.PIDs) > len(up.PIDs) || differ(a.Mnt, b.Mnt) || differ(a.PID, b.PID) || differ(a.User, b.User)
+}
+
+// mapsOf are the id maps of the user namespace that an engine runs in: those of its program, and without one, for root's
+// and an observer in the initial user namespace, that every id is itself. nil when they are unknown.
+func (e *Evidence) mapsOf(owner uint32, program *Program) *nsinspect.IDMaps {
+	if program != nil {
+		if p := e.Snapshot.Process(program.PID); p != nil && e.Snapshot.Maps(p.IDMaps) != nil {
+			return e.Snapshot.Maps(p.IDMaps)
+		}
+	}
+	if owner == 0 && e.Snapshot.Observer.InitialNS {
+		return &nsinspect.IDMaps{UID: idmap.Identity(), GID: idmap.Identity()}
+	}
+	return nil
+}
+
+// composed are the maps that an engine gives a container, with the observer's ids outside: own are those of the user
+// namespace that the engine runs in, which a container without maps shares.
+func composed(own *nsinspect.IDMaps, uid, gid idmap.Map) (u, g idmap.Map) {
+	switch {
+	case own == nil:
+		return nil, nil
+	case uid == nil && gid == nil:
+		return own.UID, own.GID
+	}
+	return idmap.Compose(uid, own.UID), idmap.Compose(gid, own.GID)
 }

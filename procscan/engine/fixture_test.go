@@ -96,7 +96,7 @@ func readFixture(t *testing.T, name string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{e: &Evidence{Snapshot: &nsinspect.Snapshot{}}, owner: make(map[int]uint32)}
+	f := &fixture{e: &Evidence{Snapshot: &nsinspect.Snapshot{Observer: nsinspect.Observer{InitialNS: true}}}, owner: make(map[int]uint32)}
 	var owners [][]string
 	for _, file := range archive.Files {
 		switch file.Name {

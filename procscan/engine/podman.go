@@ -131,7 +131,7 @@ func podmanMonitored(e *Evidence, r podmanRoot, c *nsinspect.Claim) {
 			c.Chain = []nsinspect.ChainLink{link(p.PID, p.Comm, "monitor")}
 		}
 	}
-	c.UIDMap, c.GIDMap = podmanOutside(e, r, monitor, c.UIDMap, c.GIDMap)
+	c.UIDMap, c.GIDMap = composed(podmanOwn(e, r, monitor), c.UIDMap, c.GIDMap)
 }
 
 // podmanWatched is the id of the container that a monitor of podman watches, "" for other engines' monitors and for
@@ -143,35 +143,15 @@ func podmanWatched(p *Program) string {
 	return p.flag("c", "cid")
 }
 
-// podmanOutside are configured maps with the observer's ids on the outside. A rootless podman runs in a user namespace of
-// its own, whose ids those in its files are, and whose maps a container has that was configured with none. As long as it
-// runs a monitor or the process that holds that namespace is in it; else the maps are unknown, which is nil.
-func podmanOutside(e *Evidence, r podmanRoot, monitor *Program, uid, gid idmap.Map) (u, g idmap.Map) {
-	if r.owner == 0 {
-		return uid, gid
-	}
-	if monitor == nil {
-		for _, p := range e.named("podman pause", "catatonit", "conmon") {
-			if p.UID == idmap.Kernel(r.owner) {
-				monitor = p
-				break
-			}
+// podmanOwn are the maps of the user namespace that a podman runs in, nil when they are unknown. A rootless one makes
+// itself one; as long as it runs, a monitor or the process that holds that namespace is in it.
+func podmanOwn(e *Evidence, r podmanRoot, monitor *Program) *nsinspect.IDMaps {
+	for _, p := range e.named("podman pause", "catatonit", "conmon") {
+		if monitor == nil && r.owner != 0 && p.UID == idmap.Kernel(r.owner) {
+			monitor = p
 		}
 	}
-	if monitor == nil {
-		return nil, nil
-	}
-	var own *nsinspect.IDMaps
-	if p := e.Snapshot.Process(monitor.PID); p != nil {
-		own = e.Snapshot.Maps(p.IDMaps)
-	}
-	switch {
-	case own == nil:
-		return nil, nil
-	case uid == nil && gid == nil:
-		return own.UID, own.GID
-	}
-	return idmap.Compose(uid, own.UID), idmap.Compose(gid, own.GID)
+	return e.mapsOf(r.owner, monitor)
 }
 
 // podmanMonitors is what the process tree tells where nothing else does.

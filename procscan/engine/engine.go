@@ -230,10 +230,14 @@ func complete(claim, other *nsinspect.Claim) {
 
 // startTime fills in the start time of a claim's process, and reports whether the claim can be about it: a record that
 // tells the start time must have that of the process that is there now; for one that does not, a cgroup or a program of
-// the engine above the process must name the container.
+// the engine above the process must name the container. A process that sees the observer's own mounts is in none, whoever
+// says so: only nsview run starts containers without a mount namespace.
 func (e *Evidence) startTime(f *Found) bool {
 	p := e.Snapshot.Process(f.InitPID)
 	if p == nil || p.StartTime == 0 {
+		return false
+	}
+	if own := e.Snapshot.Observer.MntNS; own != 0 && p.Namespaces.Mnt == own && f.Engine != nsviewName {
 		return false
 	}
 	if f.StartTime == 0 && (cgroupNames(p.Cgroup, f.ID) || e.programNames(p, f.ID, f.Name)) {

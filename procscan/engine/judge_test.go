@@ -6,34 +6,29 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
-// A user's records say nothing about a container of root's, whatever id they have, and nothing about a process that is
-// not his.
-func TestAnotherUsersWord(t *testing.T) {
-	const evil = 1001
-	fake := func(id string, pid int) Found {
-		return Found{By: evil, Claim: nsinspect.Claim{ID: id, Name: "fake", InitPID: pid, StartTime: mariadbStart}}
+// A record cannot make a container of the host's own processes, not even root's: with one about a shell everything that
+// the shell has started would be in it.
+func TestJudgeLeavesTheHostsProcessesAlone(t *testing.T) {
+	const hostMnt, otherMnt = 1, 2
+	s := &nsinspect.Snapshot{
+		Observer: nsinspect.Observer{MntNS: hostMnt},
+		Processes: []nsinspect.Process{
+			{PID: 10, StartTime: 10, PIDs: []int{10}, Namespaces: nsinspect.NamespaceSet{Mnt: hostMnt}},
+			{PID: 20, StartTime: 20, PIDs: []int{20}, Namespaces: nsinspect.NamespaceSet{Mnt: otherMnt}},
+		},
 	}
-	for name, f := range map[string]Found{
-		"that its process is his": fake("x", mariadbPID),
-		"that it is stopped":      fake(mariadbID, 0),
-		"that it is running":      fake(mariadbID, mariadbPID),
-	} {
-		t.Run(name, func(t *testing.T) {
-			e := mariadb(t)
-			// Whoever speaks first.
-			for _, order := range []string{"before", "after"} {
-				engine := docker()
-				engine.Identify = func(e *Evidence) []Found {
-					if order == "before" {
-						return append([]Found{f}, dockerIdentify(e)...)
-					}
-					return append(dockerIdentify(e), f)
-				}
-				claims := judge([]Engine{engine}, e, func(f *Found) bool { return f.By == 0 })
-				if len(claims) != 1 || claims[0].Name != "mariadb" || claims[0].InitPID != mariadbPID {
-					t.Errorf("%s root: claims %+v", order, claims)
-				}
-			}
-		})
+	claims := func(engine string, pid int) []nsinspect.Claim {
+		found := Found{Claim: nsinspect.Claim{ID: "x", InitPID: pid, StartTime: uint64(pid)}}
+		list := []Engine{{Name: engine, Identify: func(*Evidence) []Found { return []Found{found} }}}
+		return judge(list, &Evidence{Snapshot: s}, func(*Found) bool { return true })
+	}
+	for _, tt := range []struct {
+		engine string
+		pid    int
+		want   bool
+	}{{"docker", 10, false}, {"docker", 20, true}, {"nsview", 10, true}} {
+		if got := claims(tt.engine, tt.pid); len(got) != 1 || (got[0].InitPID != 0) != tt.want {
+			t.Errorf("%s about %d: %+v", tt.engine, tt.pid, got)
+		}
 	}
 }

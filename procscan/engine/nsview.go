@@ -9,10 +9,13 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
+// nsviewName is the engine of nsview run.
+const nsviewName = "nsview"
+
 // nsview reads the states that nsview run --name leaves: DIR/NAME/state.json, the state of the OCI runtime
 // specification with the start time of its process.
 func nsview() Engine {
-	return Engine{Name: "nsview", Files: nsviewFiles, Identify: nsviewIdentify}
+	return Engine{Name: nsviewName, Files: nsviewFiles, Identify: nsviewIdentify}
 }
 
 // nsviewFiles are where nsview run writes: as root /run/nsview, as others $XDG_RUNTIME_DIR/nsview, or without that

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == runArg {
 		os.Exit(runSpec(os.Args[2]))
 	}
+	proctest.HeedSignals()
 	code := m.Run()
 	if dir := filepath.Dir(binary()); strings.Contains(dir, "nsview-runner-test") {
 		_ = os.RemoveAll(dir)

@@ -30,6 +30,8 @@ func exitStatus(t *testing.T, cmd *exec.Cmd) int {
 	case <-done:
 		return cmd.ProcessState.ExitCode()
 	case <-time.After(deadline):
+		_ = cmd.Process.Kill()
+		<-done
 		t.Fatal("did not end")
 		return -1
 	}

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if runner.IsStage(os.Args) {
 		os.Exit(runner.Stage(os.Args))
 	}
+	if len(os.Args) > 0 && strings.HasSuffix(os.Args[0], ".test") { // not one of the commands below
+		proctest.HeedSignals()
+	}
 	testscript.Main(m, map[string]func(){
 		"nsview":         main,
 		"docker-nsview":  main,

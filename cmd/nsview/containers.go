@@ -100,6 +100,8 @@ func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"ENGINE", "NAME", "ID", "IMAGE", "STATE", "PID", "NPROCS", "USERNS", "UIDS"}}
 	if wide {
 		t.Header = append(t.Header, "GIDS", "PIDNS", "MNTNS", "VOLUMES")
+	} else {
+		t.Narrow = columnsOf(t.Header, "NPROCS", "IMAGE", "ID", "USERNS", "STATE")
 	}
 	for i := range rows {
 		r := &rows[i]

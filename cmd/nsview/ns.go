@@ -112,6 +112,8 @@ func nsTable(rows []nsinspect.NamespaceRow, pins, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"TYPE", "INODE", "PARENT", "OWNER", "NPROCS", "LEADER", "COMMAND", "CONTAINER", "CREATOR", "PINS"}}
 	if wide {
 		t.Header = slices.Insert(t.Header, len(t.Header)-1, "OWNER-UID", "ID")
+	} else {
+		t.Narrow = columnsOf(t.Header, "CREATOR", "NPROCS", "COMMAND", "PARENT", "OWNER", "LEADER")
 	}
 	for i := range rows {
 		r := &rows[i]
@@ -151,7 +153,9 @@ func nsTree(s *nsinspect.Snapshot, f *nsFlags, query nsinspect.NamespaceQuery, r
 		}
 		return out
 	}
-	return render.TreeTable([]string{"NPROCS", "LEADER", "CREATOR", "CONTAINER", "NAMESPACE"}, convert(roots), ascii)
+	t := render.TreeTable([]string{"NPROCS", "LEADER", "CREATOR", "CONTAINER", "NAMESPACE"}, convert(roots), ascii)
+	t.Narrow = columnsOf(t.Header, "CREATOR", "NPROCS", "LEADER", "CONTAINER")
+	return t
 }
 
 // inodeText is a namespace, or nothing where there is none.

@@ -28,6 +28,15 @@ func (a *app) tableOptions() render.TableOptions {
 	return render.TableOptions{NoHeaders: a.noHeaders, Width: a.width(), ASCII: !utf8Locale(), Color: a.colored()}
 }
 
+// columnsOf are the places of the columns of those names, for render.Table.
+func columnsOf(header []string, names ...string) []int {
+	columns := make([]int, len(names))
+	for i, name := range names {
+		columns[i] = slices.Index(header, name)
+	}
+	return columns
+}
+
 // width is where lines are cut: the columns of the terminal, 0 (nowhere) on anything else and with --no-trunc.
 func (a *app) width() int {
 	if a.noTrunc || !a.terminal() {

@@ -27,7 +27,8 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 	t.Header = append(t.Header, "PATH")
 	t.KeepEnd = []int{len(t.Header) - 1}
 	if !wide { // who sees it where is asked for before these two
-		t.Spare = []int{slices.Index(t.Header, "PID"), slices.Index(t.Header, "MODE")}
+		t.Spare = columnsOf(t.Header, "PID", "MODE")
+		t.Narrow = columnsOf(t.Header, "GID", "UID", "GROUP")
 	}
 	if several {
 		t.KeepEnd = append(t.KeepEnd, 0)

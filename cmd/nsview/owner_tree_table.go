@@ -17,6 +17,8 @@ func treeTable(r *nsinspect.OwnerSummary, several, wide bool) *render.Table {
 	}
 	if wide {
 		t.Header = append(t.Header, "PID", "USERNS", "FLAGS")
+	} else {
+		t.Narrow = columnsOf(t.Header, "GID", "UID", "GROUP")
 	}
 	t.Header = append(t.Header, "PATH")
 	t.KeepEnd = []int{len(t.Header) - 1}

@@ -156,10 +156,14 @@ func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o 
 	if err != nil {
 		return err
 	}
+	t := psRows(list.Processes, columns)
 	if f.tree {
-		return psTree(list.Processes, columns, o.ASCII).Render(out, o)
+		t = psTree(list.Processes, t, o.ASCII)
 	}
-	return psRows(list.Processes, columns).Render(out, o)
+	if f.columnList(a.output) == psTable {
+		t.Narrow = columnsOf(t.Header, "CONTAINER", "USER", "CUSER", "CPID")
+	}
+	return t.Render(out, o)
 }
 
 // interval is how long --watch waits: seconds, or a duration with its unit.

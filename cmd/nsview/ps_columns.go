@@ -199,10 +199,10 @@ func psRows(rows []nsinspect.ProcessRow, columns []psColumn) *render.Table {
 	return t
 }
 
-// psTree hangs every process below its parent; the last column draws the tree and says what a process does for an engine.
-func psTree(rows []nsinspect.ProcessRow, columns []psColumn, ascii bool) *render.Table {
-	flat := psRows(rows, columns)
-	last := len(columns) - 1
+// psTree hangs every process of the table flat below its parent; the last column draws the tree and says what a process
+// does for an engine.
+func psTree(rows []nsinspect.ProcessRow, flat *render.Table, ascii bool) *render.Table {
+	last := len(flat.Header) - 1
 	nodes := make(map[int]*render.Node, len(rows))
 	for i := range rows {
 		text := flat.Rows[i][last]

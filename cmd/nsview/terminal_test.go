@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,6 +123,22 @@ func TestTerminalWidth(t *testing.T) {
 	_, text := onTerminal(t, 40, 24, "ps", "-A", "-o", "wide", "--no-trunc").end(t)
 	if header, _, _ := strings.Cut(text, "\r\n"); len(header) <= 40 {
 		t.Errorf("--no-trunc cut %q", header)
+	}
+}
+
+// Where it is narrow, what a row is about stays: the command, the tree, the path.
+func TestNarrowTerminal(t *testing.T) {
+	for command, want := range map[string]string{
+		"ps -A":             "PID +CPID +.*COMMAND",
+		"ps -A --tree":      "PID +.*COMMAND",
+		"ns --tree":         "NAMESPACE",
+		"owner /etc/passwd": "VIEWER .*PATH",
+	} {
+		_, text := onTerminal(t, 40, 24, append(strings.Fields(command), "--color", "never")...).end(t)
+		header, _, _ := strings.Cut(text, "\r\n")
+		if !regexp.MustCompile(want + "$").MatchString(header) {
+			t.Errorf("%s has the columns %q, want %s", command, header, want)
+		}
 	}
 }
 

@@ -22,7 +22,9 @@ type Table struct {
 	Rows   [][]string
 
 	Spare   []int // columns that are left out, one after the other, where lines would have to be cut
+	Narrow  []int // columns that are left out after those, where cutting the others is not enough
 	KeepEnd []int // columns that are cut at the front: paths
+	Tree    bool  // the last column is a tree, of which more must be left
 }
 
 // TableOptions says how a table or a tree is printed.
@@ -33,8 +35,11 @@ type TableOptions struct {
 	Color     bool // ANSI colours: headers bold, unmapped ids red
 }
 
-// minColumn is how far a column may be cut before whole lines are: a namespace's inode still fits.
-const minColumn = 10
+// How far a column may be cut before whole lines are: a namespace's inode still fits, in a tree with its type.
+const (
+	minColumn = 10
+	minTree   = 24
+)
 
 const (
 	columnGap = 2
@@ -47,7 +52,7 @@ const (
 func (t *Table) Render(w io.Writer, o TableOptions) error {
 	header, rows := t.escaped(o)
 	if o.Width > 0 {
-		gone := spareColumns(header, rows, t.Spare, o.Width)
+		gone := t.leftOut(columnWidths(header, rows), o.Width)
 		var ends []int
 		for _, i := range t.KeepEnd {
 			ends = append(ends, i-countBelow(gone, i))
@@ -58,7 +63,7 @@ func (t *Table) Render(w io.Writer, o TableOptions) error {
 				rows[n] = dropColumn(rows[n], i)
 			}
 		}
-		cutColumns(header, rows, ends, o)
+		t.cutColumns(header, rows, ends, o)
 	}
 	var buf bytes.Buffer
 	if err := layOut(&buf, header, rows); err != nil {
@@ -129,25 +134,49 @@ func layOut(w io.Writer, header []string, rows [][]string) error {
 	return table.Render()
 }
 
-// spareColumns are the columns to leave out, the last in the line first.
-func spareColumns(header []string, rows [][]string, spare []int, width int) []int {
-	widths := columnWidths(header, rows)
+// leftOut are the columns to leave out, the last in the line first.
+func (t *Table) leftOut(widths []int, width int) []int {
+	var gone []int
+	leave := func(columns []int, width int, widths []int) {
+		total := lineWidth(widths)
+		for _, i := range gone {
+			total -= widths[i] + columnGap
+		}
+		for _, i := range columns {
+			if total <= width {
+				break
+			}
+			if i < len(widths) {
+				total -= widths[i] + columnGap
+				gone = append(gone, i)
+			}
+		}
+	}
+	leave(t.Spare, width, widths)
+	leave(t.Narrow, width, t.leastWidths(widths))
+	slices.SortFunc(gone, func(a, b int) int { return b - a })
+	return gone
+}
+
+// leastWidths is how far each column may be cut.
+func (t *Table) leastWidths(widths []int) []int {
+	least := make([]int, len(widths))
+	for i, w := range widths {
+		least[i] = min(w, minColumn)
+		if t.Tree && i == len(widths)-1 {
+			least[i] = min(w, minTree)
+		}
+	}
+	return least
+}
+
+// lineWidth is how long lines are whose columns are that wide.
+func lineWidth(widths []int) int {
 	total := -columnGap
 	for _, w := range widths {
 		total += w + columnGap
 	}
-	var gone []int
-	for _, i := range spare {
-		if total <= width {
-			break
-		}
-		if i < len(widths) {
-			total -= widths[i] + columnGap
-			gone = append(gone, i)
-		}
-	}
-	slices.SortFunc(gone, func(a, b int) int { return b - a })
-	return gone
+	return total
 }
 
 func dropColumn(cells []string, i int) []string {
@@ -167,26 +196,22 @@ func countBelow(list []int, limit int) int {
 	return n
 }
 
-// cutColumns shortens the widest columns, none below minColumn, until the lines fit or cannot.
-func cutColumns(header []string, rows [][]string, keepEnd []int, o TableOptions) {
+// cutColumns shortens the widest columns, none below its least width, until the lines fit or cannot.
+func (t *Table) cutColumns(header []string, rows [][]string, keepEnd []int, o TableOptions) {
 	widths := columnWidths(header, rows)
-	total := -columnGap
-	for _, w := range widths {
-		total += w + columnGap
-	}
+	least := t.leastWidths(widths)
 	cutTo := make(map[int]int)
-	for total > o.Width {
-		widest := 0
+	for total := lineWidth(widths); total > o.Width; total-- {
+		widest := -1
 		for i, w := range widths {
-			if w >= widths[widest] {
+			if w > least[i] && (widest < 0 || w >= widths[widest]) {
 				widest = i
 			}
 		}
-		if len(widths) == 0 || widths[widest] <= minColumn {
+		if widest < 0 {
 			break
 		}
 		widths[widest]--
-		total--
 		cutTo[widest] = widths[widest]
 	}
 	for col, width := range cutTo {

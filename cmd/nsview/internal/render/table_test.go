@@ -183,6 +183,25 @@ func TestTableSparesColumns(t *testing.T) {
 	}
 }
 
+// Where cutting every column is not enough, the less important ones go, and a tree keeps enough to be one.
+func TestTableNarrow(t *testing.T) {
+	table := TreeTable([]string{"PID", "USER", "CONTAINER", "COMMAND"}, []*Node{{
+		Cells: []string{"1", "root", "-"}, Text: "init",
+		Children: []*Node{{Cells: []string{"4711", "somebody", "docker:a-name"}, Text: "a-rather-long-command-name"}},
+	}}, false)
+	table.Narrow = []int{2, 1}
+	for width, want := range map[int]string{
+		80: "PID   USER      CONTAINER      COMMAND\n1     root      -              init\n4711  somebody  docker:a-name  └─ a-rather-long-command-name\n",
+		52: "PID   USER      CONTAINER   COMMAND\n1     root      -           init\n4711  somebody  docker:a-…  └─ a-rather-long-comman…\n",
+		51: "PID   USER      COMMAND\n1     root      init\n4711  somebody  └─ a-rather-long-command-name\n",
+		30: "PID   COMMAND\n1     init\n4711  └─ a-rather-long-comman…\n",
+	} {
+		if got := rendered(t, table, TableOptions{Width: width}); got != want {
+			t.Errorf("%d columns:\n%swant\n%s", width, got, want)
+		}
+	}
+}
+
 // A chain that is longer than branches are drawn has its depth as a number, so that its lines stay short.
 func TestTreeDeep(t *testing.T) {
 	const depth = 20_000

@@ -29,7 +29,7 @@ func Tree(w io.Writer, roots []*Node, o TableOptions) error {
 // TreeTable is a table of all nodes: their cells, and in the last column their text with the branches of the tree
 // before it. The header names the cells and the text.
 func TreeTable(header []string, roots []*Node, ascii bool) *Table {
-	t := &Table{Header: header}
+	t := &Table{Header: header, Tree: true}
 	walk(roots, ascii, func(n *Node, branch string) {
 		row := make([]string, len(header))
 		copy(row[:len(row)-1], n.Cells)

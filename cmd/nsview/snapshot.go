@@ -16,7 +16,7 @@ func (a *app) snapshotCommand() *cobra.Command {
 		Short: "all that was read of this host, to answer from later or elsewhere",
 		Long: `snapshot writes everything that nsview reads of this host to stdout as JSON. Any command that reads answers from such
 a file with --from FILE, on any host. Files are looked at only when --path or --volumes ask for them. --redact leaves
-command lines out, which may hold secrets; environments are never read.`,
+command lines and the values of labels out, which may hold secrets; environments are never read.`,
 		Example: `  nsview snapshot > host.json
   nsview ps --from host.json
   nsview snapshot --path host:/srv/data --path web:/var/lib/mysql --volumes > host.json
@@ -30,7 +30,7 @@ command lines out, which may hold secrets; environments are never read.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.redact, "redact", false, "leave command lines out")
+	flags.BoolVar(&f.redact, "redact", false, "leave command lines and the values of labels out")
 	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: TARGET:PATH, repeatable")
 	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers")
 	complete(cmd, "output", []string{"json"})

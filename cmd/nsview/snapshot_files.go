@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
@@ -66,12 +67,15 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 	if at <= 0 || at == len(arg)-1 {
 		return pathwalk.Ask{}, usageError("--path host:/srv/data, --path web:/var/lib/mysql", "--path is TARGET:PATH, not \"%s\"", arg)
 	}
-	name, path := arg[:at], arg[at+1:]
+	name, file := arg[:at], arg[at+1:]
+	if !utf8.ValidString(file) {
+		return pathwalk.Ask{}, fmt.Errorf(notUTF8, arg)
+	}
 	t, err := a.running(s, name)
 	if err != nil {
 		return pathwalk.Ask{}, err
 	}
-	ask := pathwalk.Ask{Path: path, Target: name}
+	ask := pathwalk.Ask{Path: file, Target: name}
 	switch {
 	case t.Host:
 	case t.Process == nil:
@@ -81,6 +85,9 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 	}
 	return ask, nil
 }
+
+// notUTF8 is said of a path that a snapshot, which is JSON, could only store as another.
+const notUTF8 = "%s: a snapshot cannot store a path that is not UTF-8"
 
 // volumesOf asks for the volumes of all containers, as each container sees them.
 func volumesOf(s *nsinspect.Snapshot) []pathwalk.Ask {
@@ -98,27 +105,33 @@ func volumesOf(s *nsinspect.Snapshot) []pathwalk.Ask {
 	return asks
 }
 
-// storedFile is what a stored snapshot knows of a path. One that was not stored is unknown, and it is said how to store
-// it.
+// storedFile is what a stored snapshot knows of a path: as it was asked for then, or what that led to. One that was not
+// stored is unknown, and it is said how to store it.
 func storedFile(s *nsinspect.Snapshot, ask pathwalk.Ask) (*nsinspect.FileFacts, error) {
-	pid, target := 0, "host"
+	pid, target := 0, hostTarget
 	if ask.Process != nil {
 		pid, target = ask.Process.PID, ask.Target
 	}
+	if !utf8.ValidString(ask.Path) {
+		return nil, fmt.Errorf(notUTF8, target+":"+ask.Path)
+	}
 	var found *nsinspect.FileFacts
 	for _, f := range s.Files {
-		if f.PID != pid || f.Path != ask.Path {
+		if f.PID != pid {
 			continue
 		}
-		if f.Follow == ask.Follow {
+		if f.Path == ask.Path && f.Follow == ask.Follow {
 			return f, nil
 		}
-		if f.Type != "symlink" && !f.Follow {
+		same := f.Path == ask.Path && !f.Follow || f.Resolved == ask.Path && ask.Path != ""
+		if same && (f.Type != "symlink" || !ask.Follow) {
 			found = f // there is nothing to follow
 		}
 	}
 	if found != nil {
-		return found, nil
+		f := *found
+		f.Path = ask.Path
+		return &f, nil
 	}
 	return nil, usageError("nsview snapshot --path "+render.Quote(target+":"+ask.Path)+" stores it", "unknown: the snapshot has no %s:%s", target, ask.Path)
 }

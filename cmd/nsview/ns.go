@@ -118,7 +118,7 @@ func nsTable(rows []nsinspect.NamespaceRow, pins, wide bool) *render.Table {
 	for i := range rows {
 		r := &rows[i]
 		cells := []string{
-			string(r.Type), r.Inode.String(), inodeText(r.Parent), inodeText(r.OwnerUserNS), strconv.Itoa(r.Processes),
+			string(r.Type), r.Inode.String(), inodeText(r.Parent), ownerNSText(r), strconv.Itoa(r.Processes),
 			leaderText(r), r.Command, nsContainer(r), ownerText(r), pinsText(r, pins),
 		}
 		if wide {
@@ -164,6 +164,14 @@ func inodeText(i nsinspect.Inode) string {
 		return ""
 	}
 	return i.String()
+}
+
+// ownerNSText is the user namespace that owns a namespace: every one has an owner but the initial user namespace.
+func ownerNSText(r *nsinspect.NamespaceRow) string {
+	if r.Type == nsinspect.User {
+		return inodeText(r.OwnerUserNS)
+	}
+	return r.OwnerUserNS.String()
 }
 
 // ownerUIDText is the creator's uid; only user namespaces have one.

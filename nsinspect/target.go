@@ -75,10 +75,14 @@ func (s *Snapshot) ResolveNamespace(t Type, inode Inode) (Target, error) {
 			return Target{Namespace: inode, Type: kind, Process: leader}, nil
 		}
 	}
-	if t == "" {
-		return Target{}, fmt.Errorf("no namespace %d", inode)
+	what := "no"
+	if s.Namespaces == nil { // only processes were read: it may be there without one
+		what = "no process is in"
 	}
-	return Target{}, fmt.Errorf("no %s namespace %d", t, inode)
+	if t != "" {
+		what += " " + string(t)
+	}
+	return Target{}, fmt.Errorf("%s namespace %d", what, inode)
 }
 
 // leaderOf is the process that stands for a namespace: PID 1 of a PID namespace, else the oldest process; nil when no

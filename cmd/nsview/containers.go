@@ -78,6 +78,10 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 	if err != nil {
 		return err
 	}
+	if len(args) > 0 && len(list.Containers) == 0 && !strings.HasPrefix(a.output, "json") {
+		a.warn("in no container: %s", strings.Join(args, ", "))
+		fmt.Fprintln(a.err, "hint: nsview containers lists them")
+	}
 	a.gaps(list.Gaps)
 	if failed {
 		return &statusError{code: exitFailure}

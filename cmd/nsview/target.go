@@ -18,7 +18,11 @@ func (a *app) target(s *nsinspect.Snapshot, arg string) (nsinspect.Target, error
 	}
 	inode, err := a.nsfsInode(arg)
 	if err == nil {
-		return s.ResolveNamespace("", inode)
+		t, err := s.ResolveNamespace("", inode)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", arg, err)
+		}
+		return t, err
 	}
 	// A command name may begin with a slash or a dot, and then so does the COMM/PID of its group.
 	if t, err := nsinspect.Resolve(s, arg); err == nil {

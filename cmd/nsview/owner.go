@@ -105,10 +105,15 @@ func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
 	if err := a.printOwners(&report, len(files) > 1); err != nil {
 		return err
 	}
+	return a.ownerStatus(ctx, errs, report.Gaps)
+}
+
+// ownerStatus says what could not be looked at or read, and is how the command ends then.
+func (a *app) ownerStatus(ctx context.Context, errs []error, gaps []nsinspect.Gap) error {
 	for _, err := range errs {
 		a.complain(err)
 	}
-	a.gaps(report.Gaps)
+	a.gaps(gaps)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

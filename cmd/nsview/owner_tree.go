@@ -47,17 +47,7 @@ func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error 
 	if err := a.printTrees(&report, len(dirs) > 1); err != nil {
 		return err
 	}
-	for _, err := range errs {
-		a.complain(err)
-	}
-	a.gaps(report.Gaps)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if len(errs) > 0 {
-		return &statusError{code: exitFailure}
-	}
-	return nil
+	return a.ownerStatus(ctx, errs, report.Gaps)
 }
 
 // pairKey is an owner pair in one region of a tree, as it is seen there.

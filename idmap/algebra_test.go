@@ -274,3 +274,27 @@ func TestMountIDs(t *testing.T) {
 		t.Error("an id is stored that the superblock's namespace does not have")
 	}
 }
+
+// A refusal names the ids that are missing and no others.
+func TestMissingIDsAreNamed(t *testing.T) {
+	parent := Map{{Inside: 100, Outside: 0, Count: 50}, {Inside: 0, Outside: 50, Count: 100}, {Inside: 200, Outside: 200, Count: 5}}
+	grants := []Grant{{First: 100, Count: 50}, {First: 0, Count: 100}, {First: 200, Count: 5}}
+	for _, tt := range []struct {
+		first, count uint32
+		want         string
+	}{
+		{0, 150, ""},
+		{0, 151, "150"},
+		{10, 300, "150-199, 205-309"},
+		{203, 2, ""},
+		{4294967290, 5, "4294967290-4294967294"},
+	} {
+		want := spanOf(tt.first, tt.count)
+		if got := rangesText(want.without(parent.insides())); got != tt.want {
+			t.Errorf("the parent has not %q of %v, want %q", got, want, tt.want)
+		}
+		if got := rangesText(notGranted(grants, want)); got != tt.want {
+			t.Errorf("not granted are %q of %v, want %q", got, want, tt.want)
+		}
+	}
+}

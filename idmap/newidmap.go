@@ -32,7 +32,7 @@ func (w Writer) newidmap(m Map) []Problem {
 		}
 		problems = append(problems, Problem{
 			Rule:     RuleNotGranted,
-			Detail:   fmt.Sprintf("outside %s of %v is not granted by %s to uid %v", want, e, file, w.EUID),
+			Detail:   fmt.Sprintf("outside %s of %v is not granted by %s to uid %v", rangesText(notGranted(n.Grants, want)), e, file, w.EUID),
 			Accepted: grantsAccepted(n.Grants, own),
 			Extents:  []Extent{e},
 		})

@@ -1,7 +1,9 @@
 package idmap
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -63,18 +65,33 @@ func (s span) String() string {
 	return strconv.FormatUint(s.lo, 10) + "-" + strconv.FormatUint(s.hi-1, 10)
 }
 
-// coversAll reports whether every id of want exists inside.
-func (m Map) coversAll(want span) bool {
-	for _, e := range m.Normalise() {
-		s := e.inside()
-		if s.has(uint32(want.lo)) {
-			want.lo = s.hi
+// without is what is left of s when others are taken away, in order.
+func (s span) without(others []span) []span {
+	others = slices.SortedFunc(slices.Values(others), func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	var left []span
+	for _, o := range others {
+		o = o.and(s)
+		if o.empty() {
+			continue
 		}
-		if want.empty() {
-			return true
+		if o.lo > s.lo {
+			left = append(left, span{s.lo, o.lo})
 		}
+		s.lo = max(s.lo, o.hi)
 	}
-	return false
+	if !s.empty() {
+		left = append(left, s)
+	}
+	return left
+}
+
+// insides are the ranges of ids that exist inside.
+func (m Map) insides() []span {
+	spans := make([]span, len(m))
+	for i, e := range m {
+		spans[i] = e.inside()
+	}
+	return spans
 }
 
 // insideRanges lists the inside ids of m, for people.
@@ -82,14 +99,19 @@ func insideRanges(m Map) string {
 	if len(m) == 0 {
 		return "an empty map"
 	}
+	return rangesText(m.insides())
+}
+
+// rangesText lists ranges, for people.
+func rangesText(spans []span) string {
 	const shown = 8
 	words := make([]string, 0, shown+1)
-	for i, e := range m {
+	for i, s := range spans {
 		if i == shown {
-			words = append(words, fmt.Sprintf("%d more", len(m)-shown))
+			words = append(words, fmt.Sprintf("%d more", len(spans)-shown))
 			break
 		}
-		words = append(words, e.inside().String())
+		words = append(words, s.String())
 	}
 	return strings.Join(words, ", ")
 }

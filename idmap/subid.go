@@ -115,18 +115,13 @@ func contains(names []string, name string) bool {
 
 // granted reports whether the grants together have every id of want. As for newuidmap, a range may run from one grant
 // into the next.
-func granted(grants []Grant, want span) bool {
-	for !want.empty() {
-		before := want.lo
-		for _, g := range grants {
-			if s := g.span(); s.has(uint32(want.lo)) {
-				want.lo = s.hi
-				break
-			}
-		}
-		if want.lo == before {
-			return false
-		}
+func granted(grants []Grant, want span) bool { return len(notGranted(grants, want)) == 0 }
+
+// notGranted is what of want is in no grant.
+func notGranted(grants []Grant, want span) []span {
+	spans := make([]span, len(grants))
+	for i, g := range grants {
+		spans[i] = g.span()
 	}
-	return true
+	return want.without(spans)
 }

@@ -203,13 +203,14 @@ func (w Writer) inParent(m Map) []Problem {
 		if want.empty() || w.parentExtent(want) {
 			continue
 		}
+		missing := want.without(w.Parent.insides())
 		p := Problem{
 			Rule: RuleOutsideUnmapped, Errno: eperm,
-			Detail:   fmt.Sprintf("outside %s of %v is not mapped in the parent user namespace", want, e),
+			Detail:   fmt.Sprintf("outside %s of %v is not mapped in the parent user namespace", rangesText(missing), e),
 			Accepted: "outside ids within " + insideRanges(w.Parent),
 			Extents:  []Extent{e},
 		}
-		if w.Parent.coversAll(want) {
+		if len(missing) == 0 {
 			p.Rule = RuleCrossesParent
 			p.Detail = fmt.Sprintf("outside %s of %v crosses extents of the parent user namespace's map", want, e)
 			p.Accepted = "extents that each lie in one of " + insideRanges(w.Parent)

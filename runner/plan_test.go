@@ -48,7 +48,7 @@ func TestPlanRefuses(t *testing.T) {
 		},
 		{
 			"beyond the grant", alice(), run(Spec{MapUID: mapped(0, 100000, 65537)}),
-			"uid map 0:100000:65537: outside 100000-165536 of 0:100000:65537 is not granted by /etc/subuid to uid 1000",
+			"uid map 0:100000:65537: outside 165536 of 0:100000:65537 is not granted by /etc/subuid to uid 1000",
 			"accepted would be outside ids within 100000-165535; outside 1000 alone",
 		},
 		{

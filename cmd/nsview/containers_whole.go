@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,22 +13,23 @@ import (
 	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
-// volumeOwners fills in who owns each volume of the listed containers for the host and for the container. Of one that is
-// not running there is only the host's view. What cannot be looked at is a gap of the list.
+// volumeOwners fills in who owns each volume of the listed containers for the host and for the container. For one that is
+// not running that is what it would see. What cannot be looked at is a gap of the list.
 func (a *app) volumeOwners(ctx context.Context, s *nsinspect.Snapshot, list *nsinspect.ContainerList) {
 	atlas := nsinspect.NewAtlas(s)
 	w := pathwalk.New(s, atlas, a.proc)
 	for i := range list.Containers {
 		c := &list.Containers[i]
+		t, err := nsinspect.Resolve(s, c.Viewer)
+		if err != nil {
+			list.Gaps = append(list.Gaps, nsinspect.Gap{Subject: c.Viewer, Fact: "owners of volumes", Error: err.Error()})
+			continue
+		}
+		query := nsinspect.OwnerQuery{Target: &t}
 		for j := range c.Volumes {
 			v := &c.Volumes[j]
-			ask := pathwalk.Ask{Path: v.Source, Target: "host"}
-			query := nsinspect.OwnerQuery{Target: &nsinspect.Target{Host: true}}
-			if init := s.Process(c.InitPID); init != nil {
-				ask = pathwalk.Ask{Path: v.Point, Process: init, Target: c.Viewer}
-				query.Target = &nsinspect.Target{Process: init}
-			}
-			if !path.IsAbs(ask.Path) {
+			ask, ok := volumeAsk(v, t.Process, c.Viewer)
+			if !ok {
 				continue
 			}
 			f, err := a.fileFacts(ctx, s, w, ask)

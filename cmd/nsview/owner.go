@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 
 	"github.com/spf13/cobra"
 
@@ -190,13 +189,9 @@ func (q *ownerAsk) ask(file string) (pathwalk.Ask, error) {
 	if q.stopped == nil {
 		return ask, nil
 	}
-	hostPath, ok := q.stopped.HostPath(path.Clean(file))
-	if !ok {
-		return ask, usageError("nsview containers "+render.Quote(q.target)+" lists what is mounted into it",
-			"%s is not running, and %s is not in one of its volumes", q.target, file)
-	}
-	ask.Path, ask.Target = hostPath, hostTarget
-	return ask, nil
+	ask, err := stoppedAsk(q.stopped, q.target, file)
+	ask.Follow = q.flags.follow
+	return ask, err
 }
 
 // hostTarget is the TARGET that is the observer's side.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +36,10 @@ func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []str
 	for i, ask := range asks {
 		f, err := w.File(ctx, ask)
 		if err != nil && i >= named {
-			gap := nsinspect.Gap{Subject: ask.Target + ":" + ask.Path, PID: ask.Process.PID, Fact: "volume", Error: err.Error()}
+			gap := nsinspect.Gap{Subject: ask.Target + ":" + ask.Path, Fact: "volume", Error: err.Error()}
+			if ask.Process != nil {
+				gap.PID = ask.Process.PID
+			}
 			if errors.Is(err, fs.ErrPermission) {
 				gap.Hint = "run as root"
 			}
@@ -71,9 +76,12 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 	if !utf8.ValidString(file) {
 		return pathwalk.Ask{}, fmt.Errorf(notUTF8, arg)
 	}
-	t, err := a.running(s, name)
+	t, err := a.target(s, name)
 	if err != nil {
 		return pathwalk.Ask{}, err
+	}
+	if t.Container != nil && !t.Container.Running() {
+		return stoppedAsk(t.Container, name, file)
 	}
 	ask := pathwalk.Ask{Path: file, Target: name}
 	switch {
@@ -89,20 +97,40 @@ func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
 // notUTF8 is said of a path that a snapshot, which is JSON, could only store as another.
 const notUTF8 = "%s: a snapshot cannot store a path that is not UTF-8"
 
-// volumesOf asks for the volumes of all containers, as each container sees them.
+// volumesOf asks for the volumes of all containers, as each container sees them; those of one that is not running, as the
+// host does.
 func volumesOf(s *nsinspect.Snapshot) []pathwalk.Ask {
 	var asks []pathwalk.Ask
 	viewers := s.Viewers()
 	for i := range s.Containers {
-		init := s.Process(s.Containers[i].InitPID)
-		if init == nil {
-			continue
-		}
 		for _, v := range s.Volumes(&s.Containers[i]) {
-			asks = append(asks, pathwalk.Ask{Path: v.Point, Process: init, Target: viewers[i]})
+			if ask, ok := volumeAsk(&v, s.Process(s.Containers[i].InitPID), viewers[i]); ok && !slices.Contains(asks, ask) {
+				asks = append(asks, ask)
+			}
 		}
 	}
 	return asks
+}
+
+// volumeAsk is what to look at for a volume of the container viewer, whose first process is init: nil when it is not
+// running. Then there is only the host's path, and false when there is none.
+func volumeAsk(v *nsinspect.Volume, init *nsinspect.Process, viewer string) (pathwalk.Ask, bool) {
+	ask := pathwalk.Ask{Path: v.Point, Process: init, Target: viewer}
+	if init == nil {
+		ask.Path, ask.Target = v.Source, hostTarget
+	}
+	return ask, path.IsAbs(ask.Path)
+}
+
+// stoppedAsk is what to look at for a file in a container that is not running: what the host has where it would be
+// mounted.
+func stoppedAsk(c *nsinspect.Container, name, file string) (pathwalk.Ask, error) {
+	hostPath, ok := c.HostPath(path.Clean(file))
+	if !ok {
+		return pathwalk.Ask{}, usageError("nsview containers "+render.Quote(name)+" lists what is mounted into it",
+			"%s is not running, and %s is not in one of its volumes", name, file)
+	}
+	return pathwalk.Ask{Path: hostPath, Target: hostTarget}, nil
 }
 
 // storedFile is what a stored snapshot knows of a path: as it was asked for then, or what that led to. One that was not

@@ -9,11 +9,14 @@ import (
 // Group finds the containers of s. It fills s.Containers, Process.Container and Namespace.Container, and may be called
 // again with other claims.
 //
-// A claim without a process is a container that is not running. Any other makes its process, the processes in the same user, PID and mount namespace (where one of these is not the
-// observer's), and the descendants of all that started below it, a container. A nested claim keeps its own. What no
-// claim explains and is in another user or PID namespace than the observer is grouped by user, PID and mount namespace,
-// so that a group has one view of ids, PIDs and files: the containers of a pod that share a PID namespace are separate.
-// Where the observer may not read namespaces, id maps, PID levels and parents stand in for them.
+// A claim without a process is a container that is not running. Any other makes its process, the processes in the same
+// user, PID and mount namespace (where one of these is not the host's), and the descendants of all that started below it,
+// a container. A nested claim keeps its own. What no claim explains and is in another user or PID namespace than the host
+// is grouped by user, PID and mount namespace, so that a group has one view of ids, PIDs and files: the containers of a
+// pod that share a PID namespace are separate. Where the observer may not read namespaces, id maps, PID levels and parents
+// stand in for them.
+//
+// The host's namespaces are the observer's, but for the PID namespace: it is the one that the procfs shows.
 //
 // A host process with a mount namespace of its own (many system services) is not a container.
 func Group(s *Snapshot, claims []Claim) {
@@ -56,6 +59,10 @@ func (g *grouper) readObserver() {
 	o := &g.s.Observer
 	g.host = viewKey{o.UserNS, o.PIDNS, o.MntNS}
 	g.hostDepth = 1
+	if o.ProcPIDNS != 0 && o.ProcPIDNS != o.PIDNS {
+		g.host.pid = o.ProcPIDNS // nsview is in a container and was given a procfs of the host
+		return
+	}
 	if i, ok := g.byPID[o.PID]; ok && g.s.Processes[i].Namespaces.PID == o.PIDNS {
 		g.hostDepth = max(1, len(g.s.Processes[i].PIDs))
 	}

@@ -139,6 +139,17 @@ func withMaps(p Process, index int) Process {
 	return p
 }
 
+// An observer in a container that was given a procfs of the host is a process of the host's as any other.
+func TestGroupInContainer(t *testing.T) {
+	const pidNS, mnt = 4026532500, 4026532501
+	s := host(in(700, 1, "nsview", hostUser, pidNS, mnt, 700, 1), onHost(800, 1, "sshd"))
+	s.Observer.PID, s.Observer.PIDNS, s.Observer.MntNS = 700, pidNS, mnt
+	Group(s, nil)
+	if diff := cmp.Diff(map[int]string{700: "nsview/700"}, containerNames(s)); diff != "" {
+		t.Errorf("containers (-want +got):\n%s", diff)
+	}
+}
+
 func TestGroupFillsContainersAndNamespaces(t *testing.T) {
 	s := host(in(10, 1, "sleep", 1, 2, 3, 10, 1), in(11, 10, "child", 1, 2, 3, 11, 2))
 	s.Processes[1].Names, s.Processes[1].MountTable = 0, 0

@@ -14,10 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // version is set by the linker: -X main.version=V.
@@ -146,7 +148,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	flags.BoolVar(&a.noHeaders, "no-headers", false, "leave the header line out")
 	flags.BoolVar(&a.noTrunc, "no-trunc", false, "do not cut columns to the width of the terminal")
 	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
-	flags.StringVar(&a.proc, "proc", "/proc", "where procfs is mounted")
+	flags.StringVar(&a.proc, "proc", "/proc", "where procfs is mounted, by default below --host-root if it is there")
 	flags.StringVar(&a.hostRoot, "host-root", "/", "where the host's files are")
 	flags.StringVar(&a.from, "from", "", "answer from a stored snapshot (- for stdin) instead of this host")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr")
@@ -179,11 +181,25 @@ func (a *app) checkCommonFlags(cmd *cobra.Command, _ []string) error {
 			return usageError("", "--%s is empty", name)
 		}
 	}
+	if !cmd.Flags().Changed("proc") {
+		a.proc = hostProc(a.hostRoot)
+	}
 	switch a.color {
 	case "auto", "always", "never":
 		return a.checkPlugin(cmd)
 	}
 	return usageError("", "--color is auto, always or never, not \"%s\"", a.color)
+}
+
+// hostProc is the procfs that --host-root alone stands for: in a container the one below it, where the host's was mounted
+// with it, is the host's.
+func hostProc(hostRoot string) string {
+	dir := filepath.Join(hostRoot, "proc")
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC {
+		return dir
+	}
+	return "/proc"
 }
 
 // unknownCommand refuses operands of nsview itself: what is not a command.

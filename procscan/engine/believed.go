@@ -69,8 +69,11 @@ func reason(err error) string {
 }
 
 func hint(err error) string {
-	if errors.Is(err, fs.ErrPermission) {
-		return "run as root"
+	switch {
+	case !errors.Is(err, fs.ErrPermission):
+		return ""
+	case os.Geteuid() == 0: // in a container
+		return "run with CAP_SYS_PTRACE and all the capabilities of that process"
 	}
-	return ""
+	return "run as root"
 }

@@ -11,6 +11,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"path"
 	"slices"
 
 	"github.com/nsview/nsview/idmap"
@@ -150,7 +151,21 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 		}
 		return owns
 	})
+	if o.HostRoot != "/" {
+		reach(claims, o.HostRoot)
+	}
 	return claims, r.gaps
+}
+
+// reach makes the sources of mounts, which engines name as paths on the host, paths as the observer reaches them.
+func reach(claims []nsinspect.Claim, hostRoot string) {
+	for i := range claims {
+		for j := range claims[i].Mounts {
+			if m := &claims[i].Mounts[j]; path.IsAbs(m.Source) {
+				m.Source = path.Join(hostRoot, m.Source)
+			}
+		}
+	}
 }
 
 // judge lists the claims that hold, the strongest first: root's, by engine, and then those of others. may says whether who

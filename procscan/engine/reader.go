@@ -323,6 +323,7 @@ func (r *reader) programs(list []Engine) []Program {
 		r.gap(r.o.HostRoot, "the host's root directory", err)
 		return nil
 	}
+	r.elsewhere(hostRoot)
 	for i := range r.snap.Processes {
 		p := &r.snap.Processes[i]
 		if !names[p.Comm] || p.State == "Z" || !r.sameDepth(p) {
@@ -338,6 +339,23 @@ func (r *reader) programs(list []Engine) []Program {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(programs), func(p Program) bool { return r.held(list, programs, &p) })
+}
+
+// initPIDNS is the inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+const initPIDNS nsinspect.Inode = 0xEFFFFFFC
+
+// elsewhere says so when the procfs shows a container's processes, and not those of the host whose root directory it is.
+func (r *reader) elsewhere(hostRoot unix.Stat_t) {
+	if ns := r.snap.Observer.ProcPIDNS; r.o.HostRoot == "/" || ns == 0 || ns == initPIDNS {
+		return
+	}
+	var root unix.Stat_t
+	if err := unix.Stat(filepath.Join(r.o.Proc, "1/root"), &root); err == nil && (root.Dev != hostRoot.Dev || root.Ino != hostRoot.Ino) {
+		r.gaps = append(r.gaps, nsinspect.Gap{
+			Subject: "the host", Fact: "processes", Error: r.o.Proc + " shows those of a container",
+			Hint: "start the container with the host's PID namespace, or give a procfs of the host with --proc",
+		})
+	}
 }
 
 // held reports whether an engine's program stands above p and says that it is in a container.

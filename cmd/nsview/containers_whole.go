@@ -48,7 +48,7 @@ func (a *app) volumeOwners(ctx context.Context, s *nsinspect.Snapshot, list *nsi
 func (a *app) printWhole(s *nsinspect.Snapshot, list *nsinspect.ContainerList) error {
 	o := a.tableOptions()
 	plain := o
-	plain.NoHeaders = true
+	plain.NoHeaders, plain.Width = true, 0 // ids and paths to be copied are not cut
 	for i := range list.Containers {
 		c := &list.Containers[i]
 		if i > 0 {
@@ -57,10 +57,10 @@ func (a *app) printWhole(s *nsinspect.Snapshot, list *nsinspect.ContainerList) e
 		if _, err := fmt.Fprintln(a.out, render.Escape(c.Viewer)); err != nil {
 			return err
 		}
-		if err := (&render.Table{Header: []string{"", ""}, Rows: wholeFacts(s, c)}).Render(a.out, plain); err != nil {
+		if err := (&render.Table{Header: []string{"", ""}, Rows: wholeFacts(s, c, a.verbose)}).Render(a.out, plain); err != nil {
 			return err
 		}
-		for _, t := range []*render.Table{wholeNamespaces(s, c), wholeMaps(c), wholeVolumes(c)} {
+		for _, t := range []*render.Table{wholeVolumes(c, a.verbose), wholeMaps(c), wholeNamespaces(s, c)} {
 			if len(t.Rows) == 0 {
 				continue
 			}
@@ -73,8 +73,9 @@ func (a *app) printWhole(s *nsinspect.Snapshot, list *nsinspect.ContainerList) e
 	return nil
 }
 
-// wholeFacts are the facts that have a line each; those that are not known have none.
-func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) [][]string {
+// wholeFacts are the facts that have a line each; those that are not known have none. Without verbose what engines and
+// their tools add on their own is only counted.
+func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow, verbose bool) [][]string {
 	var rows [][]string
 	add := func(name, value string) {
 		if value != "" {
@@ -94,11 +95,59 @@ func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) [][]string {
 	add("engine", wholeChain(s, c))
 	add("runtime", c.Runtime)
 	add("bundle", c.Bundle)
-	add("known by", c.Evidence)
+	add("known by", evidenceText(c.Evidence))
+	folded := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
+		if toolLabel(name) && !verbose {
+			folded++
+			continue
+		}
 		add("label", name+"="+c.Labels[name])
 	}
+	if folded > 0 {
+		add("label", fmt.Sprintf("%d more by tools (-v lists them)", folded))
+	}
+	var files []string
+	for i := range c.Volumes {
+		if point := c.Volumes[i].Point; engineFile(c, point) && !verbose {
+			files = append(files, point)
+		}
+	}
+	if len(files) > 0 {
+		add("files", "the engine's own "+strings.Join(files, ", ")+" (-v shows them)")
+	}
 	return rows
+}
+
+// evidenceText is on what a container's name rests.
+func evidenceText(evidence string) string {
+	switch evidence {
+	case "state":
+		return "state, the engine's own records"
+	case "api":
+		return "api, the engine's answer"
+	case "process":
+		return "process, the engine's program above it"
+	case "cgroup":
+		return "cgroup, which only its path tells"
+	}
+	return evidence
+}
+
+// toolLabel reports whether a label is of those that compose, Kubernetes and image builders put on everything.
+func toolLabel(name string) bool {
+	return slices.ContainsFunc([]string{"com.docker.compose.", "io.kubernetes.", "org.opencontainers.image."}, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix)
+	})
+}
+
+// engineFile reports whether an engine mounts a file of its own at a path of a container: nobody asked for it.
+func engineFile(c *nsinspect.ContainerRow, point string) bool {
+	switch point {
+	case "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/.containerenv":
+		return c.Engine != "" && !slices.ContainsFunc(c.Mounts, func(m nsinspect.EngineMount) bool { return m.Destination == point })
+	}
+	return false
 }
 
 func wholeState(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
@@ -177,10 +226,13 @@ func wholeMaps(c *nsinspect.ContainerRow) *render.Table {
 	return t
 }
 
-func wholeVolumes(c *nsinspect.ContainerRow) *render.Table {
-	t := &render.Table{Header: []string{"VOLUME", "ON", "OWNER ON HOST", "OWNER INSIDE", "OPTIONS", "SOURCE"}}
+func wholeVolumes(c *nsinspect.ContainerRow, verbose bool) *render.Table {
+	t := &render.Table{Header: []string{"VOLUME", "ON", "OWNER ON HOST", "OWNER INSIDE", "OPTIONS", "SOURCE"}, KeepEnd: []int{1, 5}}
 	for i := range c.Volumes {
 		v := &c.Volumes[i]
+		if engineFile(c, v.Point) && !verbose {
+			continue
+		}
 		source := v.Source
 		if source == "" {
 			source = v.Dev + v.Root

@@ -151,7 +151,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	flags.StringVar(&a.proc, "proc", "/proc", "where procfs is mounted, by default below --host-root if it is there")
 	flags.StringVar(&a.hostRoot, "host-root", "/", "where the host's files are")
 	flags.StringVar(&a.from, "from", "", "answer from a stored snapshot (- for stdin) instead of this host")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "leave nothing out: every gap, and what is folded")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats)
 	// One line a command; each is in a file of its name.
 	root.AddCommand(

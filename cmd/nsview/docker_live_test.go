@@ -136,9 +136,9 @@ func TestLiveInContainer(t *testing.T) {
 	}
 	host := []string{"-v", "/:/host:ro", "--cap-add=SYS_PTRACE"}
 	for name, c := range map[string]struct{ flags, args []string }{
-		"pid=host":              {append([]string{"--pid=host"}, host...), nil},
-		"pid=host, --proc":      {append([]string{"--pid=host"}, host...), []string{"--proc", "/host/proc"}},
-		"own PID namespace":     {host, nil},
+		"pid=host":               {append([]string{"--pid=host"}, host...), nil},
+		"pid=host, --proc":       {append([]string{"--pid=host"}, host...), []string{"--proc", "/host/proc"}},
+		"own PID namespace":      {host, nil},
 		"without CAP_SYS_PTRACE": {[]string{"-v", "/:/host:ro"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

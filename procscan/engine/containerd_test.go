@@ -109,6 +109,7 @@ func TestContainerdSecondDaemon(t *testing.T) {
 	const bundle = "/run/containerd/io.containerd.runtime.v2.task/default/w1"
 	config := e.fileBy("/run/k3s/containerd/io.containerd.runtime.v2.task/default/w1/config.json", 0)
 	e.Files = append(e.Files, File{Path: bundle + "/config.json", Data: config.Data}, File{Path: bundle + "/init.pid", Data: []byte("20000")})
+	e.sortFiles()
 	e.Snapshot.Processes = append(e.Snapshot.Processes, nsinspect.Process{PID: 19999, StartTime: 76}, nsinspect.Process{
 		PID: 20000, PPID: 19999, StartTime: 77, PIDs: []int{20000, 1}, Cgroup: "/default/w1",
 	})

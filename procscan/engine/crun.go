@@ -42,7 +42,7 @@ func crunIdentify(e *Evidence) []Found {
 			if p != nil && p.Comm == "crun" && isInit(p) {
 				claim.State = "created" // waits for crun start
 			}
-			if config := e.fileOf(path.Join(path.Dir(f.Path), "config.json"), d.owner); config != nil {
+			if config := e.fileBy(path.Join(path.Dir(f.Path), "config.json"), d.owner); config != nil {
 				if c := parseOCIConfig(config.Data); c != nil {
 					if p == nil && c.Annotations[annotationManager] != "" {
 						continue // its engine knows how it ended

@@ -264,11 +264,12 @@ func (e *Evidence) shimmed(shim *Program, id string) *Found {
 	if id == "" || !shim.UID.Mapped() {
 		return nil
 	}
-	children := e.children(shim.PID)
-	if len(children) == 0 {
-		return nil
+	var init *nsinspect.Process
+	for _, p := range e.children(shim.PID) {
+		if precedes(p, init) {
+			init = p
+		}
 	}
-	init := e.init(func(p *nsinspect.Process) bool { return slices.Contains(children, p) })
 	if init == nil {
 		return nil
 	}

@@ -71,6 +71,8 @@ type Evidence struct {
 	Users    []User    // who may run an engine of their own
 
 	RuntimeDir string // the observer's XDG_RUNTIME_DIR
+
+	below map[int][]*nsinspect.Process // see children
 }
 
 // Program is a running process of an engine, outside of any container.

@@ -35,7 +35,8 @@ func (e *Evidence) named(comms ...string) []*Program {
 // matching lists the files that were read whose path matches a glob pattern.
 func (e *Evidence) matching(glob string) []*File {
 	var found []*File
-	for i := range e.Files {
+	below := base(glob)
+	for i := e.fileAt(below); i < len(e.Files) && strings.HasPrefix(e.Files[i].Path, below); i++ {
 		if ok, err := path.Match(glob, e.Files[i].Path); ok && err == nil {
 			found = append(found, &e.Files[i])
 		}
@@ -43,10 +44,21 @@ func (e *Evidence) matching(glob string) []*File {
 	return found
 }
 
+// sortFiles brings the files in the order in which they are looked up; of one path, in the order they were read.
+func (e *Evidence) sortFiles() {
+	slices.SortStableFunc(e.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+}
+
+// fileAt is the index of the first file whose path is name or after it.
+func (e *Evidence) fileAt(name string) int {
+	at, _ := slices.BinarySearchFunc(e.Files, name, func(f File, name string) int { return strings.Compare(f.Path, name) })
+	return at
+}
+
 // fileBy is the file with that path as the word of one user, nil when it is not.
 func (e *Evidence) fileBy(name string, uid uint32) *File {
-	for i := range e.Files {
-		if e.Files[i].Path == name && e.Files[i].By == uid && e.Files[i].Get == "" {
+	for i := e.fileAt(name); i < len(e.Files) && e.Files[i].Path == name; i++ {
+		if e.Files[i].By == uid && e.Files[i].Get == "" {
 			return &e.Files[i]
 		}
 	}
@@ -113,15 +125,17 @@ func precedes(p, best *nsinspect.Process) bool {
 
 func isInit(p *nsinspect.Process) bool { return len(p.PIDs) > 1 && p.PIDs[len(p.PIDs)-1] == 1 }
 
-// children lists the processes whose parent has that PID.
+// children lists the processes whose parent is the engine program with that PID.
 func (e *Evidence) children(pid int) []*nsinspect.Process {
-	var list []*nsinspect.Process
-	for i := range e.Snapshot.Processes {
-		if e.Snapshot.Processes[i].PPID == pid {
-			list = append(list, &e.Snapshot.Processes[i])
+	if e.below == nil {
+		e.below = make(map[int][]*nsinspect.Process)
+		for i := range e.Snapshot.Processes {
+			if p := &e.Snapshot.Processes[i]; e.program(p.PPID) != nil {
+				e.below[p.PPID] = append(e.below[p.PPID], p)
+			}
 		}
 	}
-	return list
+	return e.below[pid]
 }
 
 // programNames reports whether the nearest engine program above p has the container's id, or its name, as an argument.

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,7 +85,7 @@ func (f *fixture) read() {
 				}
 			}
 		}
-		slices.SortStableFunc(f.e.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+		f.e.sortFiles()
 	}
 }
 

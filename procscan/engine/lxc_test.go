@@ -32,6 +32,7 @@ func inCgroup(p nsinspect.Process, cgroup string) nsinspect.Process {
 
 // identify runs one engine on what would have been read: the claims by ENGINE:ID.
 func identify(e Engine, evidence *Evidence) map[string]nsinspect.Claim {
+	evidence.sortFiles()
 	claims := make(map[string]nsinspect.Claim)
 	for _, c := range judge([]Engine{e}, evidence, func(*Found) bool { return true }) {
 		claims[c.Engine+":"+c.ID] = c

@@ -51,16 +51,6 @@ func (e *Evidence) matchingOf(glob string, owner uint32) []*File {
 	return slices.DeleteFunc(e.matching(glob), func(f *File) bool { return f.By != owner })
 }
 
-// fileOf is file for one that is the word of one user.
-func (e *Evidence) fileOf(name string, owner uint32) *File {
-	for i := range e.Files {
-		if f := &e.Files[i]; f.Path == name && f.Get == "" && f.By == owner {
-			return f
-		}
-	}
-	return nil
-}
-
 // alive is the process with that PID, nil when it is another that started at another time, or is a zombie: runtimes call
 // its container stopped.
 func (e *Evidence) alive(pid int, start uint64) *nsinspect.Process {

@@ -40,7 +40,7 @@ func podmanFiles(e *Evidence) []Pattern {
 		patterns = append(patterns,
 			Pattern{Glob: r.state + "/bolt_state.db", Owner: r.owner},
 			Pattern{Glob: r.graph + "/*-containers/containers.json", Owner: r.owner})
-		if e.fileOf(r.state+"/bolt_state.db", r.owner) == nil && len(e.matchingOf(r.graph+"/*-containers/containers.json", r.owner)) > 0 {
+		if e.fileBy(r.state+"/bolt_state.db", r.owner) == nil && len(e.matchingOf(r.graph+"/*-containers/containers.json", r.owner)) > 0 {
 			patterns = append(patterns, Pattern{Glob: r.graph + "/*-containers/*/userdata/config.json", Owner: r.owner})
 		}
 		if e.refused(r.state) || e.refused(r.graph) {

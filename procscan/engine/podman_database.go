@@ -75,7 +75,7 @@ func podmanStateName(state int) string {
 
 // podmanDatabase are the containers in the database of a storage, nil without a readable one.
 func podmanDatabase(e *Evidence, r podmanRoot) []nsinspect.Claim {
-	f := e.fileOf(r.state+"/bolt_state.db", r.owner)
+	f := e.fileBy(r.state+"/bolt_state.db", r.owner)
 	if f == nil {
 		return nil
 	}

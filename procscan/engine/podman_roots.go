@@ -145,10 +145,10 @@ func podmanDefaults(e *Evidence, uid uint32) podmanRoot {
 
 // podmanConfig is a configuration file: root's, or one that the user wrote.
 func podmanConfig(e *Evidence, name string, uid uint32) *File {
-	if f := e.fileOf(name, 0); f != nil {
+	if f := e.fileBy(name, 0); f != nil {
 		return f
 	}
-	return e.fileOf(name, uid)
+	return e.fileBy(name, uid)
 }
 
 // expandUser replaces $HOME, $USER and $UID, as containers/storage does.

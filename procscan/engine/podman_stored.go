@@ -38,7 +38,7 @@ func podmanStored(e *Evidence, r podmanRoot) []nsinspect.Claim {
 			claim := nsinspect.Claim{ID: s.ID, Name: meta.Name}
 			claim.EngineFacts = nsinspect.EngineFacts{State: "created", Image: meta.Image, Evidence: "state"}
 			bundle := path.Join(path.Dir(f.Path), s.ID, "userdata")
-			if config := e.fileOf(bundle+"/config.json", r.owner); config != nil {
+			if config := e.fileBy(bundle+"/config.json", r.owner); config != nil {
 				if c := parseOCIConfig(config.Data); c != nil && !podmanStarted(&claim, c, r, bundle) {
 					continue
 				}

@@ -89,7 +89,7 @@ func (r *reader) files(list []Engine, e *Evidence) {
 				r.gap(base(q.Glob), q.engine.Name+" state", err)
 			}
 		}
-		slices.SortStableFunc(e.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+		e.sortFiles()
 	}
 	for _, q := range refused {
 		if e.runs(q.engine, q.Owner) && !answered[q.state()] {

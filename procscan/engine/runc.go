@@ -85,7 +85,7 @@ func runcIdentify(e *Evidence) []Found {
 			case p.Comm == "runc:[2:INIT]":
 				claim.State = "created" // waits for runc start
 			}
-			if config := e.fileOf(path.Join(claim.Bundle, "config.json"), d.owner); config != nil {
+			if config := e.fileBy(path.Join(claim.Bundle, "config.json"), d.owner); config != nil {
 				if c := parseOCIConfig(config.Data); c != nil {
 					c.configured(&claim)
 				}

@@ -32,3 +32,24 @@ func TestJudgeLeavesTheHostsProcessesAlone(t *testing.T) {
 		}
 	}
 }
+
+// What is below a program that keeps a container is in that container, and no evidence of others. A user's program keeps
+// nothing of root's.
+func TestHeld(t *testing.T) {
+	s := &nsinspect.Snapshot{Processes: []nsinspect.Process{
+		{PID: 1}, {PID: 10, PPID: 1}, {PID: 11, PPID: 10}, {PID: 12, PPID: 11}, {PID: 20, PPID: 1},
+	}}
+	r := &reader{snap: s}
+	for _, holder := range []string{"containerd-shim", "conmon", "systemd-nspawn"} {
+		programs := []Program{{PID: 10, PPID: 1, Comm: holder}, {PID: 12, PPID: 11, Comm: "dockerd"}, {PID: 20, PPID: 1, Comm: "dockerd"}}
+		for i, want := range []bool{false, true, false} {
+			if got := r.held(engines(), programs, &programs[i]); got != want {
+				t.Errorf("%s %d beside %s: held is %v", programs[i].Comm, programs[i].PID, holder, got)
+			}
+		}
+		programs[0].UID = 1000
+		if r.held(engines(), programs, &programs[1]) {
+			t.Errorf("a user's %s hides root's dockerd", holder)
+		}
+	}
+}

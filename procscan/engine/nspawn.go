@@ -15,7 +15,10 @@ import (
 // command line does not have. Machines that do not run are those with such a file, and the directories in
 // /var/lib/machines.
 func nspawn() Engine {
-	return Engine{Name: "nspawn", Programs: []string{"systemd-nspawn"}, Files: nspawnFiles, Identify: nspawnIdentify}
+	return Engine{
+		Name: "nspawn", Programs: []string{"systemd-nspawn"}, Holds: []string{"systemd-nspawn"},
+		Files: nspawnFiles, Identify: nspawnIdentify,
+	}
 }
 
 const nspawnMachines = "/var/lib/machines"

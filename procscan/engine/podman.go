@@ -16,7 +16,10 @@ import (
 // keeps an SQLite database instead, which is not read) the records of containers/storage, the bundles and the states of
 // the runtimes tell the rest, without labels and pod names. Environments, which both hold, are not decoded.
 func podman() Engine {
-	return Engine{Name: "podman", Programs: []string{"conmon", "podman", "podman pause", "catatonit"}, Files: podmanFiles, Identify: podmanIdentify}
+	return Engine{
+		Name: "podman", Programs: []string{"conmon", "podman", "podman pause", "catatonit"}, Holds: []string{"conmon"},
+		Files: podmanFiles, Identify: podmanIdentify,
+	}
 }
 
 func podmanFiles(e *Evidence) []Pattern {

@@ -41,9 +41,15 @@ func pluginOf(name string, args []string) (p plugin, metadata bool) {
 	return plugin{args: args}, false
 }
 
-// dockerPlugin takes docker's own flags off: docker passes its whole command line on.
+// dockerPlugin takes docker's own flags off: docker passes its whole command line on, and to complete one puts __complete
+// before it.
 func dockerPlugin(args []string) plugin {
 	p := plugin{of: "docker"}
+	if len(args) > 1 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		of := dockerPlugin(args[1:])
+		of.args = append([]string{args[0]}, of.args...)
+		return of
+	}
 	takes := map[string]*string{
 		"-H": &p.host, "--host": &p.host, "-c": &p.context, "--context": &p.context, "--config": &p.config,
 		"-l": new(string), "--log-level": new(string), "--tlscacert": new(string), "--tlscert": new(string), "--tlskey": new(string),
@@ -104,6 +110,9 @@ func (p *plugin) command() string { return render.Quote(append([]string{"nsview"
 
 func (p *plugin) checkDocker() error {
 	endpoint, why := p.endpoint()
+	if endpoint == "" {
+		return usageError("docker context ls lists them", "there is no such docker context (%s)", why)
+	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return usageError("", "docker endpoint \"%s\": %w", endpoint, err)
@@ -134,6 +143,7 @@ func (p *plugin) checkDocker() error {
 }
 
 // endpoint is the daemon that docker talks to, and what says so, in docker's own order (docker/cli: resolveContextName).
+// It is "" for a context that is not there.
 func (p *plugin) endpoint() (endpoint, why string) {
 	const local = "unix:///var/run/docker.sock"
 	name := p.context
@@ -161,10 +171,11 @@ func (p *plugin) endpoint() (endpoint, why string) {
 	}
 	sum := sha256.Sum256([]byte(name))
 	readJSON(filepath.Join(p.configDir(), "contexts/meta", hex.EncodeToString(sum[:]), "meta.json"), &meta)
-	if host := meta.Endpoints["docker"].Host; host != "" {
-		return host, why
+	docker, ok := meta.Endpoints["docker"]
+	if ok && docker.Host == "" {
+		return local, why
 	}
-	return local, why
+	return docker.Host, why
 }
 
 func (p *plugin) configDir() string {

@@ -146,6 +146,15 @@ func shortID(id string, whole bool) string {
 	return id[:short]
 }
 
+// shortViewer is a TARGET for a table: ENGINE:ID, of a container whose name is unknown, with the id as engines print it.
+func shortViewer(viewer string) string {
+	engine, id, ok := strings.Cut(viewer, ":")
+	if !ok || len(id) != 64 {
+		return viewer
+	}
+	return engine + ":" + shortID(id, false)
+}
+
 // rangesText is what ids of this side a map reaches: "all" when each id is itself, FIRST-LAST otherwise.
 func rangesText(m idmap.Map) string {
 	if len(m) == 0 {

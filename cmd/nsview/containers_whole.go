@@ -109,12 +109,13 @@ func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow, verbose bool) 
 	}
 	var files []string
 	for i := range c.Volumes {
-		if point := c.Volumes[i].Point; engineFile(c, point) && !verbose {
+		if point := c.Volumes[i].Point; engineMounts(c, point) && !verbose {
 			files = append(files, point)
 		}
 	}
 	if len(files) > 0 {
-		add("files", "the engine's own "+strings.Join(files, ", ")+" (-v shows them)")
+		slices.Sort(files)
+		add("mounts", "the engine's own "+strings.Join(slices.Compact(files), ", ")+" (-v shows them)")
 	}
 	return rows
 }
@@ -141,13 +142,15 @@ func toolLabel(name string) bool {
 	})
 }
 
-// engineFile reports whether an engine mounts a file of its own at a path of a container: nobody asked for it.
-func engineFile(c *nsinspect.ContainerRow, point string) bool {
-	switch point {
-	case "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/.containerenv":
-		return c.Engine != "" && !slices.ContainsFunc(c.Mounts, func(m nsinspect.EngineMount) bool { return m.Destination == point })
+// engineMounts reports whether an engine mounts something of its own at a path of a container: nobody asked for it.
+func engineMounts(c *nsinspect.ContainerRow, point string) bool {
+	switch {
+	case c.Engine == "" || slices.ContainsFunc(c.Mounts, func(m nsinspect.EngineMount) bool { return m.Destination == point }):
+		return false
+	case strings.HasPrefix(point, "/dev/"), strings.HasPrefix(point, "/run/host/"):
+		return true
 	}
-	return false
+	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/localtime", "/run/.containerenv"}, point)
 }
 
 func wholeState(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
@@ -230,7 +233,7 @@ func wholeVolumes(c *nsinspect.ContainerRow, verbose bool) *render.Table {
 	t := &render.Table{Header: []string{"VOLUME", "ON", "OWNER ON HOST", "OWNER INSIDE", "OPTIONS", "SOURCE"}, KeepEnd: []int{1, 5}}
 	for i := range c.Volumes {
 		v := &c.Volumes[i]
-		if engineFile(c, v.Point) && !verbose {
+		if engineMounts(c, v.Point) && !verbose {
 			continue
 		}
 		source := v.Source

@@ -209,7 +209,7 @@ func nsContainer(r *nsinspect.NamespaceRow) string {
 	if r.Container == nil {
 		return ""
 	}
-	return r.Viewer
+	return shortViewer(r.Viewer)
 }
 
 // pinsText says what pins a namespace: all with --pins, else only what a namespace without processes lives by.

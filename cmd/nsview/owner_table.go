@@ -66,7 +66,7 @@ func ownerRow(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {
 		pid = strconv.Itoa(*v.PID)
 	}
 	uid, gid := viewID(v.UnknownIDs, "uid", v.UID), viewID(v.UnknownIDs, "gid", v.GID)
-	return []string{v.Viewer, pid, modeText(f.Type, f.Mode), ownerName(v.User, uid), ownerName(v.Group, gid), uid, gid}
+	return []string{shortViewer(v.Viewer), pid, modeText(f.Type, f.Mode), ownerName(v.User, uid), ownerName(v.Group, gid), uid, gid}
 }
 
 // viewID is an id, or why there is none.

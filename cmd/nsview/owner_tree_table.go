@@ -44,7 +44,7 @@ func treeTable(r *nsinspect.OwnerSummary, several, wide bool) *render.Table {
 func pairRow(pair *nsinspect.PairOwners, v *nsinspect.PairView, wide bool) []string {
 	uid, gid := viewID(v.UnknownIDs, "uid", v.UID), viewID(v.UnknownIDs, "gid", v.GID)
 	row := []string{
-		pair.Host.UID.String() + ":" + pair.Host.GID.String(), strconv.FormatUint(v.Files, 10), v.Viewer,
+		pair.Host.UID.String() + ":" + pair.Host.GID.String(), strconv.FormatUint(v.Files, 10), shortViewer(v.Viewer),
 		ownerName(v.User, uid), ownerName(v.Group, gid), uid, gid,
 	}
 	paths := v.Paths[0]
@@ -75,7 +75,7 @@ func treeViewerTable(r *nsinspect.OwnerSummary, several bool) *render.Table {
 	}
 	for i := range r.Trees {
 		for _, v := range r.Trees[i].Viewers {
-			row := []string{v.Viewer, strconv.FormatUint(v.Files, 10), strconv.FormatUint(v.Unmapped, 10), strconv.FormatUint(v.Unknown, 10)}
+			row := []string{shortViewer(v.Viewer), strconv.FormatUint(v.Files, 10), strconv.FormatUint(v.Unmapped, 10), strconv.FormatUint(v.Unknown, 10)}
 			if several {
 				row = append([]string{r.Trees[i].Path}, row...)
 			}

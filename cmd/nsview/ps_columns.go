@@ -164,7 +164,7 @@ func containerText(r *nsinspect.ProcessRow) string {
 	if r.Container == nil {
 		return ""
 	}
-	return r.Viewer
+	return shortViewer(r.Viewer)
 }
 
 // roleText is what a process does for an engine, "" for any other.

@@ -23,6 +23,7 @@ import (
 // Bounds on what is read. All containers of podman are in one file.
 const (
 	maxFile    = 16 << 20
+	maxFiles   = 64 << 20 // of one user, together
 	maxMatches = 10000
 	maxRounds  = 6 // of asking engines what to read next
 
@@ -37,6 +38,7 @@ type reader struct {
 	snap *nsinspect.Snapshot
 	gaps []nsinspect.Gap
 
+	size map[uint32]int  // bytes that were read of each user's files
 	late map[string]bool // sockets, and users by whose files, that did not answer: none is waited for again
 }
 
@@ -44,7 +46,7 @@ type reader struct {
 var errLate = errors.New("late")
 
 func newReader(ctx context.Context, o Options, snap *nsinspect.Snapshot) *reader {
-	return &reader{ctx: ctx, o: o, snap: snap, late: make(map[string]bool)}
+	return &reader{ctx: ctx, o: o, snap: snap, size: make(map[uint32]int), late: make(map[string]bool)}
 }
 
 // files asks the engines what to read and reads it, until none has anything new to ask.
@@ -153,8 +155,11 @@ func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
 		if p.Get != "" {
 			return getFile(ctx, r.o.HostRoot, p)
 		}
-		return readPattern(r.o.HostRoot, p)
+		return readPattern(ctx, r.o.HostRoot, p, maxFiles-r.size[p.Owner])
 	})
+	for i := range files {
+		r.size[p.Owner] += len(files[i].Data)
+	}
 	if errors.Is(err, procscan.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
 		r.late[late] = true
 		if p.Get != "" {
@@ -173,8 +178,12 @@ func base(glob string) string {
 	return path.Clean(glob[:strings.LastIndexByte(glob[:at], '/')+1])
 }
 
-// readPattern reads the files that match. Those that are somebody else's are passed over: they are nobody's word.
-func readPattern(hostRoot string, p Pattern) ([]File, error) {
+// errTooMuch ends the reading of what a user may have made to fill the observer's memory.
+var errTooMuch = errors.New("more than 64 MiB: the rest was not read")
+
+// readPattern reads the files that match, up to a limit of bytes. Those that are somebody else's are passed over: they are
+// nobody's word.
+func readPattern(ctx context.Context, hostRoot string, p Pattern, limit int) ([]File, error) {
 	root, err := procscan.OpenRoot(hostRoot)
 	if err != nil {
 		return nil, err
@@ -193,16 +202,23 @@ func readPattern(hostRoot string, p Pattern) ([]File, error) {
 		return nil, err
 	}
 	defer below.Close()
-	paths, err := expand(below, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
+	paths, err := expand(ctx, below, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
 	err = refusedBelow(err, dir)
 	var files []File
 	for _, name := range paths {
+		if limit <= 0 {
+			return files, errTooMuch
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // nobody waits any longer
+		}
 		data, readErr := readOwned(below, name, unix.RESOLVE_NO_SYMLINKS, p.Owner)
 		if errors.Is(readErr, fs.ErrPermission) && err == nil {
 			err = refusedBelow(readErr, dir)
 		}
 		if readErr == nil && data != nil {
 			files = append(files, File{Path: path.Join(dir, name), By: p.Owner, Data: data})
+			limit -= len(data)
 		}
 	}
 	return files, err
@@ -228,7 +244,7 @@ func refusedBelow(err error, dir string) error {
 }
 
 // expand lists the paths in root that match the components of a glob pattern.
-func expand(root *procscan.Root, components []string) ([]string, error) {
+func expand(ctx context.Context, root *procscan.Root, components []string) ([]string, error) {
 	dirs := []string{"/"}
 	for i, component := range components {
 		if !strings.ContainsAny(component, `*?[\`) {
@@ -239,6 +255,9 @@ func expand(root *procscan.Root, components []string) ([]string, error) {
 		}
 		var below []string
 		for _, d := range dirs {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			names, err := listDir(root, d, unix.RESOLVE_NO_SYMLINKS)
 			if err != nil && i == 0 {
 				return nil, err

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +65,7 @@ func TestReadPattern(t *testing.T) {
 			if c.change != nil {
 				c.change(t, root+"/state")
 			}
-			files, err := readPattern(root, Pattern{Glob: "/state/*/record", Owner: self})
+			files, err := readPattern(t.Context(), root, Pattern{Glob: "/state/*/record", Owner: self}, maxFiles)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,6 +77,23 @@ func TestReadPattern(t *testing.T) {
 				t.Errorf("read %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A user's files do not fill the observer's memory: what is too much is left, and the error says so.
+func TestReadTooMuch(t *testing.T) {
+	self := uint32(os.Geteuid())
+	root := tree(t, map[string]string{"state/a/record": "12345", "state/b/record": "12345", "state/c/record": "12345"})
+	for limit, want := range map[int]int{0: 0, 1: 1, 5: 1, 6: 2, 14: 3, 15: 3} {
+		files, err := readPattern(t.Context(), root, Pattern{Glob: "/state/*/record", Owner: self}, limit)
+		if len(files) != want || errors.Is(err, errTooMuch) != (want < 3) {
+			t.Errorf("of %d bytes: %d files, %v", limit, len(files), err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if files, err := readPattern(ctx, root, Pattern{Glob: "/state/*/record", Owner: self}, maxFiles); len(files) > 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("when nobody waits: %d files, %v", len(files), err)
 	}
 }
 

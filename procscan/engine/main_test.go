@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
 )
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch what := os.Getenv(childEnv); what {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(leavingDevices(m.Run))
 	case "look":
 		err = lookChild()
 	default:
@@ -29,6 +31,23 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// leavingDevices fails tests that end well but have left /dev/null to somebody else: engines give the standard streams of
+// what they start to its user.
+func leavingDevices(run func() int) int {
+	owner := func() (st unix.Stat_t) {
+		_ = unix.Stat("/dev/null", &st) // without it there is no owner to keep
+		return st
+	}
+	before := owner()
+	code := run()
+	if after := owner(); after.Uid != before.Uid || after.Gid != before.Gid {
+		fmt.Fprintf(os.Stderr, "the tests gave /dev/null to %d:%d\n", after.Uid, after.Gid)
+		_ = os.Chown("/dev/null", int(before.Uid), int(before.Gid))
+		return max(code, 1)
+	}
+	return code
 }
 
 // lookChild writes the snapshot that this process takes, with its containers.

@@ -64,7 +64,7 @@ func TestLivePodman(t *testing.T) {
 	p.Run("pod", "create", "--name", "nsview-test-pod", "--infra-command", "/bin/"+sleep, "--infra-image", "busybox")
 	p.Run("run", "-d", "--pod", "nsview-test-pod", "--name", "nsview-test-db", "--label", "a=b", "-u", "mysql",
 		"-v", "nsview-test-volume:/var/lib/mysql", "-v", device+":/data:ro", "busybox", "sleep", "1000")
-	p.RunCrun("run", "-d", "--name", "nsview-test-auto", "--userns=auto:size=1024", "busybox", "sleep", "1000")
+	p.RunCrun("run", "-d", "-i", "--name", "nsview-test-auto", "--userns=auto:size=1024", "busybox", "sleep", "1000")
 	p.Run("run", "-d", "--name", "nsview-test-gone", "busybox", "sh", "-c", "exit 3")
 	p.Run("create", "--name", "nsview-test-made", "busybox", "sleep", "1000")
 	enginetest.Eventually(t, "the end of nsview-test-gone", func() bool { return inspect(t, p, "nsview-test-gone").State.Status == "exited" })

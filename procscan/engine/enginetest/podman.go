@@ -88,7 +88,8 @@ func (p *Podman) Run(args ...string) string {
 	return Run(p.t, p.env, argv[0], argv[1:]...)
 }
 
-// RunCrun is Run with the runtime crun.
+// RunCrun is Run with the runtime crun. A container is to be started with -i: crun gives the standard streams to the
+// container's user, and without it stdin is the host's /dev/null.
 func (p *Podman) RunCrun(args ...string) string {
 	p.t.Helper()
 	argv := Crunnable(append([]string{"podman", "--runtime", "crun"}, append(p.args, args...)...)...)

@@ -121,12 +121,14 @@ func TestWhoIsAsked(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), readDeadline)
 	defer cancel()
-	if os.Geteuid() == 0 {
-		if err := os.Chown(hostRoot+socket, 1000, 1000); err != nil {
+	owner := uint32(os.Geteuid())
+	if owner == 0 {
+		owner = 1000
+		if err := os.Chown(hostRoot+socket, int(owner), int(owner)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, p := range []Pattern{{Glob: socket, Owner: 1001, Get: "/"}, {Glob: "/file", Owner: uint32(os.Geteuid()), Get: "/"}, {Glob: "/none", Get: "/"}} {
+	for _, p := range []Pattern{{Glob: socket, Owner: owner + 1, Get: "/"}, {Glob: "/file", Owner: uint32(os.Geteuid()), Get: "/"}, {Glob: "/none", Get: "/"}} {
 		if files, err := getFile(ctx, hostRoot, p); err == nil {
 			t.Errorf("%+v: %+v", p, files)
 		}

@@ -172,7 +172,7 @@ func dockerFiles(e *Evidence) []Pattern {
 			patterns = append(patterns, Pattern{Glob: config, Owner: uint32(p.UID)})
 		}
 	}
-	patterns = append(patterns, Pattern{Glob: dockerConfig}, Pattern{Glob: subUID}, Pattern{Glob: subGID})
+	patterns = append(patterns, Pattern{Glob: dockerConfig})
 	for i := range e.Users {
 		if config := dockerConfigOf(e, e.Users[i].UID); config != "" {
 			patterns = append(patterns, Pattern{Glob: config, Owner: e.Users[i].UID})
@@ -201,6 +201,9 @@ func dockerFiles(e *Evidence) []Pattern {
 			exec + "/runtime-*/moby/*/state.json",
 		} {
 			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner, Of: r.data})
+		}
+		if len(e.matching(data+"/[0-9]*.[0-9]*/containers/*/config.v2.json")) > 0 { // with userns-remap, see dockerMaps
+			patterns = append(patterns, Pattern{Glob: subUID}, Pattern{Glob: subGID})
 		}
 		if e.refused(r.data) {
 			for _, q := range apiRequests(e, r.socket, r.owner) {

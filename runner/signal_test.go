@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,7 +217,24 @@ func (tty *terminal) expect(text string) {
 	}
 	tty.mu.Lock()
 	defer tty.mu.Unlock()
-	tty.t.Fatalf("the terminal did not show %q but %q", text, tty.seen.String())
+	settings, err := unix.IoctlGetTermios(int(tty.master.Fd()), unix.TCGETS)
+	tty.t.Fatalf("the terminal did not show %q but %q; its settings are %+v (%v), and on it are\n%s", text, tty.seen.String(), settings, err, session(tty.cmd.Process.Pid))
+}
+
+// session describes the processes of a session: what a terminal that does not answer is waiting for.
+func session(sid int) string {
+	var b strings.Builder
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		stat, _ := os.ReadFile(name)
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if f := strings.Fields(after); len(f) > 5 && f[3] == strconv.Itoa(sid) {
+			syscall, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "syscall"))
+			before, _, _ := strings.Cut(string(stat), ") ")
+			fmt.Fprintf(&b, "  %s) state %s parent %s group %s foreground %s in %s\n", before, f[0], f[1], f[2], f[5], strings.TrimSpace(string(syscall)))
+		}
+	}
+	return b.String()
 }
 
 func (tty *terminal) typed(text string) {

@@ -19,20 +19,21 @@ const module = "github.com/nsview/nsview/"
 var mayImport = map[string][]string{
 	"idmap":                               {},
 	"nsinspect":                           {"idmap"},
+	"nsinspect/access":                    {"idmap", "nsinspect"},
 	"procscan":                            {"idmap", "nsinspect"},
-	"procscan/pathwalk":                   {"idmap", "nsinspect", "procscan"},
+	"procscan/pathwalk":                   {"idmap", "nsinspect", "nsinspect/access", "procscan"},
 	"procscan/engine":                     {"idmap", "nsinspect", "procscan"},
 	"procscan/engine/enginetest":          {"procscan/proctest"},
 	"procscan/engine/enginetest/impostor": {},
 	"procscan/proctest":                   {},
 	"runner":                              {"idmap"},
 	"cmd/nsview/internal/render":          {},
-	"cmd/nsview":                          {"idmap", "nsinspect", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
 }
 
 // pure packages calculate and reason; they never touch the system.
 var (
-	pure   = []string{"idmap", "nsinspect"}
+	pure   = []string{"idmap", "nsinspect", "nsinspect/access"}
 	impure = []string{"os", "os/exec", "os/user", "os/signal", "syscall", "net", "net/http", "plugin", "unsafe"}
 )
 

@@ -1,0 +1,242 @@
+package access
+
+import (
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+)
+
+// Fact is something that is so, is not so, or could not be told. The zero Fact is unknown.
+type Fact int8
+
+// The three values.
+const (
+	NotTold Fact = iota
+	No
+	Yes
+)
+
+// FactOf is Yes or No.
+func FactOf(b bool) Fact {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Host is what holds for every question about one host.
+type Host struct {
+	Kernel Kernel `json:"kernel"`
+
+	// UserNS are the user namespaces that may take part in a decision, with all their ancestors.
+	UserNS map[nsinspect.Inode]*UserNS `json:"user_ns"`
+	// InitialNS says that the observer is in the initial user namespace: its ids are the kernel's own.
+	InitialNS bool     `json:"initial_ns"`
+	LSMs      []string `json:"lsms"` // active security modules, nil when unknown
+
+	// The observer's sysctls fs.protected_*, -1 when they could not be read.
+	ProtectedSymlinks  int `json:"protected_symlinks"`
+	ProtectedHardlinks int `json:"protected_hardlinks"`
+	ProtectedRegular   int `json:"protected_regular"`
+	ProtectedFifos     int `json:"protected_fifos"`
+
+	Names *nsinspect.NameTable `json:"-"` // the observer's users and groups, nil when unknown
+}
+
+// UserNS is a user namespace as capability checks see it.
+type UserNS struct {
+	Inode   nsinspect.Inode `json:"inode"`
+	Parent  nsinspect.Inode `json:"parent"`    // 0 for the initial one; in Host.UserNS, else it is beyond the observer's view
+	Owner   idmap.Kernel    `json:"owner_uid"` // its creator's effective uid
+	UID     idmap.Map       `json:"uid_map"`
+	GID     idmap.Map       `json:"gid_map"`
+	Initial bool            `json:"initial"`
+}
+
+// Walk is how one path resolves in a target's view: every lookup in the order in which the kernel makes them, made
+// without regard to the target's permissions (which are what [Decide] judges).
+type Walk struct {
+	Host *Host  `json:"-"`
+	Path string `json:"path"` // as it was asked for
+
+	Start *Node    `json:"start"` // the target's root, or its working directory for a relative path
+	Steps []Lookup `json:"steps"`
+
+	// Rest are the names that could not be looked up because the walk ended early: at a missing name, at something that
+	// is no directory, or where Fail says. It does not have the name at which it ended.
+	Rest []string `json:"rest,omitempty"`
+
+	// TrailingSlash: the path ends in "/", so what it names must be a directory. Last is "." or ".." or "/" when the path
+	// ends in that and names no entry of a directory, "" otherwise.
+	TrailingSlash bool   `json:"trailing_slash,omitempty"`
+	Last          string `json:"last,omitempty"`
+
+	// Fail is an error of the walk itself, after all of Steps: ELOOP, ENAMETOOLONG, ENOENT for an empty path.
+	Fail Errno `json:"fail,omitempty"`
+	// Missing says which fact ended the walk before its end (a FUSE server that does not answer, a directory that not
+	// even the observer may search): then the answer is unknown unless an earlier step denies.
+	Missing string `json:"missing,omitempty"`
+
+	// New is the walk of the second path, for rename and link.
+	New *Walk `json:"new,omitempty"`
+	// SameDir, SameFile and Ancestor are about both paths: one parent directory; one inode; "old" when the old path is a
+	// directory above the new one, "new" when the new one is a directory above the old one.
+	SameDir  bool   `json:"same_dir,omitempty"`
+	SameFile bool   `json:"same_file,omitempty"`
+	Ancestor string `json:"ancestor,omitempty"`
+
+	Assumptions []string `json:"assumptions,omitempty"`
+}
+
+// Lookup is one name looked up in one directory.
+type Lookup struct {
+	Dir   *Node  `json:"dir"`   // which must be searchable
+	Name  string `json:"name"`  // may be ".."
+	Found *Node  `json:"found"` // nil: there is no such name. On a mount point, what is mounted there
+
+	// Trailing: the last name of the path, or of the text of a trailing symbolic link (protected_symlinks is about these).
+	Trailing bool `json:"trailing,omitempty"`
+	// Followed: Found is a symbolic link and the next Lookup is that of its text (or the walk failed).
+	Followed bool `json:"followed,omitempty"`
+	// Magic: Found is a magic link of procfs, whose Followed target is the Dir of the next Lookup or End.
+	Magic bool `json:"magic,omitempty"`
+	// End is what the walk arrived at by following a link that ends it without another lookup ("/", magic links).
+	End *Node `json:"end,omitempty"`
+}
+
+// Type is a kind of file, spelled as nsview owner spells it.
+type Type string
+
+// The kinds of files.
+const (
+	Regular     Type = "regular"
+	Directory   Type = "directory"
+	Symlink     Type = "symlink"
+	FIFO        Type = "fifo"
+	Socket      Type = "socket"
+	CharDevice  Type = "char_device"
+	BlockDevice Type = "block_device"
+)
+
+// ID is a user or group id of an inode in two of its three faces; the third, how the subject sees it, follows from the
+// subject's map.
+type ID struct {
+	OnDisk idmap.Disk   `json:"on_disk"` // what the file system stores; unmapped when no interface tells
+	Seen   idmap.Kernel `json:"seen"`    // as the mount shows it, unmapped when the mount's or superblock's map does not cover it
+	Known  bool         `json:"known"`   // false: Seen could not be told (a mount whose map is not shown)
+}
+
+// Node is one file as one mount shows it.
+type Node struct {
+	Path  string `json:"path"`           // in the target's root
+	Host  string `json:"host,omitempty"` // as the observer reaches it, "" unknown
+	Type  Type   `json:"type"`
+	Mode  uint32 `json:"mode"` // permission, set-id and sticky bits
+	UID   ID     `json:"uid"`
+	GID   ID     `json:"gid"`
+	Dev   string `json:"dev"` // MAJOR:MINOR as stat(2) says
+	Inode uint64 `json:"inode"`
+	Nlink uint64 `json:"nlink"`
+	Rdev  string `json:"rdev,omitempty"` // MAJOR:MINOR of a device
+	Link  string `json:"link,omitempty"` // text of a symbolic link
+
+	ACL        *ACL   `json:"acl"`                   // nil: none beyond the mode
+	DefaultACL *ACL   `json:"default_acl"`           // of a directory
+	ACLMissing string `json:"acl_missing,omitempty"` // why ACL could not be read
+	NoACL      bool   `json:"no_acl,omitempty"`      // the file system has no ACLs (EOPNOTSUPP)
+
+	Immutable Fact `json:"immutable"`
+	Append    Fact `json:"append"`
+	Empty     Fact `json:"empty"` // a directory without entries; told only of a last component
+	Busy      Fact `json:"busy"`  // something is mounted on it in the target's mount namespace; told only of a last component
+
+	Caps        *FileCaps `json:"caps,omitempty"` // security.capability; told only of a last component
+	CapsMissing string    `json:"caps_missing,omitempty"`
+
+	Xattrs        []string `json:"xattrs,omitempty"` // names, as the observer lists them; told for xattr operations
+	XattrsMissing string   `json:"xattrs_missing,omitempty"`
+
+	Exec *Exec `json:"exec,omitempty"` // what exec of it needs further; told for exec
+
+	Mount   *Mount   `json:"mount"`
+	Overlay *Overlay `json:"overlay,omitempty"` // nil when it is not on an overlay
+}
+
+// Mount is the mount that a file was reached through.
+type Mount struct {
+	ID          int            `json:"id"`
+	Point       string         `json:"point"` // in the target's root
+	ReadOnly    bool           `json:"read_only"`
+	NoExec      bool           `json:"no_exec"`
+	NoDev       bool           `json:"no_dev"`
+	NoSUID      bool           `json:"no_suid"`
+	NoSymfollow bool           `json:"no_symfollow"`
+	Idmapped    bool           `json:"idmapped"`
+	MapKnown    bool           `json:"map_known"` // UIDMap and GIDMap are known
+	UIDMap      idmap.MountMap `json:"uid_map,omitempty"`
+	GIDMap      idmap.MountMap `json:"gid_map,omitempty"`
+	Foreign     bool           `json:"foreign,omitempty"` // of another mount namespace than the target's own (a magic link led there)
+	Super       *Super         `json:"super"`
+}
+
+// Super is the superblock of a file system.
+type Super struct {
+	Dev           string          `json:"dev"`
+	FSType        string          `json:"fs_type"`
+	ReadOnly      bool            `json:"read_only"`
+	Options       []string        `json:"options"`
+	UserNS        nsinspect.Inode `json:"user_ns"`                   // the namespace that owns it; 0 unknown
+	UserNSAssumed bool            `json:"user_ns_assumed,omitempty"` // no interface shows it: inferred from the mount namespace's owner
+}
+
+// Overlay is what overlayfs has below one of its files.
+type Overlay struct {
+	Missing   string          `json:"missing,omitempty"`    // why the layers could not be told
+	Upper     bool            `json:"upper"`                // the file is in the upper layer: no copy-up is needed
+	Writable  bool            `json:"writable"`             // there is an upper layer
+	Merged    bool            `json:"merged,omitempty"`     // a directory that has a lower layer below it
+	Real      *Node           `json:"real"`                 // the file in its topmost layer, through the layer's mount
+	CopyUp    []*Node         `json:"copy_up,omitempty"`    // real parents, top down, that a change would have to copy up first
+	MounterNS nsinspect.Inode `json:"mounter_ns"`           // user namespace of who mounted it, assumed to hold all capabilities there
+	UpperRoot *Node           `json:"upper_root,omitempty"` // the upper directory itself: its mount and superblock take what is copied up
+}
+
+// ACLTag is the kind of an ACL entry.
+type ACLTag string
+
+// The kinds of entries (acl(5)).
+const (
+	ACLUserObj  ACLTag = "user_obj"
+	ACLUser     ACLTag = "user"
+	ACLGroupObj ACLTag = "group_obj"
+	ACLGroup    ACLTag = "group"
+	ACLMask     ACLTag = "mask"
+	ACLOther    ACLTag = "other"
+)
+
+// ACL is a POSIX ACL in the kernel's order, ids as the mount shows them.
+type ACL struct {
+	Entries []ACLEntry `json:"entries"`
+}
+
+// ACLEntry is one entry.
+type ACLEntry struct {
+	Tag  ACLTag       `json:"tag"`
+	ID   idmap.Kernel `json:"id"`   // of user and group entries; unmapped matches nobody
+	Perm uint32       `json:"perm"` // rwx as 4, 2, 1
+}
+
+// FileCaps is the xattr security.capability (capabilities(7)).
+type FileCaps struct {
+	Revision    int          `json:"revision"` // 2 or 3
+	Effective   bool         `json:"effective"`
+	Permitted   uint64       `json:"permitted"`
+	Inheritable uint64       `json:"inheritable"`
+	RootID      idmap.Kernel `json:"root_id"` // of revision 3, as the observer reads it
+}
+
+// Exec is what the kernel reads in a program.
+type Exec struct {
+	Missing     string `json:"missing,omitempty"`     // why it could not be read
+	Format      string `json:"format"`                // "elf", "script", "unknown" (ENOEXEC)
+	Interpreter *Walk  `json:"interpreter,omitempty"` // of a script or a dynamic ELF
+}

@@ -1,0 +1,59 @@
+package access
+
+// Rule names a check. Names are stable: scripts compare them.
+type Rule string
+
+// The checks.
+const (
+	RuleNone                Rule = ""
+	RuleWalkX               Rule = "walk-x" // only as the kind of a Step: the deciding Rule is that of the mode, ACL or capability
+	RuleNotFound            Rule = "not-found"
+	RuleNotDir              Rule = "not-dir"
+	RuleIsDir               Rule = "is-dir"
+	RuleExists              Rule = "exists"
+	RuleNotEmpty            Rule = "not-empty"
+	RuleBusy                Rule = "busy"
+	RuleInvalid             Rule = "invalid"
+	RuleNameTooLong         Rule = "name-too-long"
+	RuleSymlinkLoop         Rule = "symlink-loop"
+	RuleNoSymfollow         Rule = "nosymfollow"
+	RuleProtectedSymlinks   Rule = "protected-symlinks"
+	RuleProtectedRegular    Rule = "protected-regular"
+	RuleProtectedFifos      Rule = "protected-fifos"
+	RuleProtectedHardlinks  Rule = "protected-hardlinks"
+	RuleModeOwner           Rule = "mode-owner"
+	RuleModeGroup           Rule = "mode-group"
+	RuleModeOther           Rule = "mode-other"
+	RuleACLUser             Rule = "acl-user"
+	RuleACLGroup            Rule = "acl-group"
+	RuleACLMask             Rule = "acl-mask"
+	RuleACLOther            Rule = "acl-other"
+	RuleCap                 Rule = "cap:"               // followed by the capability's name: "cap:CAP_DAC_OVERRIDE"
+	RuleCapUnmappedInode    Rule = "cap-unmapped-inode" // held, but the inode's ids are not mapped in the target's user namespace
+	RuleIdmapUnmapped       Rule = "idmap-unmapped-owner"
+	RuleFsidUnmapped        Rule = "fsid-unmapped"
+	RuleROMount             Rule = "ro-mount"
+	RuleROSuper             Rule = "ro-superblock"
+	RuleNoExec              Rule = "noexec"
+	RuleNoDev               Rule = "nodev"
+	RuleSBNoDev             Rule = "sb-nodev"
+	RuleImmutable           Rule = "immutable"
+	RuleAppend              Rule = "append"
+	RuleSticky              Rule = "sticky"
+	RuleNotOwner            Rule = "not-owner"
+	RuleChownUnmappedCaller Rule = "chown-unmapped-caller"
+	RuleChownUnmappedFS     Rule = "chown-unmapped-fs"
+	RuleSUIDKill            Rule = "suid-kill"
+	RuleXDev                Rule = "exdev"
+	RuleInitCap             Rule = "init-cap" // needs a capability of the initial user namespace
+	RuleFileCaps            Rule = "file-caps"
+	RuleFormat              Rule = "exec-format"
+	RuleNoACL               Rule = "no-acl-support"
+	RuleXattr               Rule = "xattr"
+	RuleOverlayMounter      Rule = "overlay-mounter" // who mounted the overlay is refused by the layer
+	RuleOverlayCopyUp       Rule = "overlay-copy-up"
+	RuleNoPeer              Rule = "no-peer" // a socket or a device that nothing answers
+	RuleFUSE                Rule = "fuse-owner"
+	RuleLSM                 Rule = "lsm-unknown"
+	RuleFS                  Rule = "fs-unknown" // the file system decides by itself
+)

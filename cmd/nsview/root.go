@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if a.plugin.of != "" {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: a.plugin.of + " nsview"}
 	}
-	root.SetArgs(a.plugin.args)
+	root.SetArgs(keepIDs(root, a.plugin.args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -132,6 +132,7 @@ of its id, ENGINE:NAME, COMM/PID, or "host".
 Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 interrupted.`,
 		Example: `  nsview ps                      the processes of all containers, with both sides' PIDs and users
   nsview owner /srv/data/file    who owns a file, as the host and as every container sees it
+  nsview access web /data write  may container web write it, and if not, why
   nsview ns --tree               the namespaces and how they hang together`,
 		Version:           buildVersion(),
 		SilenceUsage:      true,
@@ -162,6 +163,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 		a.containersCommand(),
 		a.snapshotCommand(),
 		a.mapCommand(),
+		a.accessCommand(),
 		a.runCommand(),
 	)
 	root.SetHelpCommand(helpCommand())

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// question is one question of access: a line of --batch, or the operands.
+type question struct {
+	Target string
+	Path   string
+	Op     string
+	Args   []string
+	User   string
+}
+
+func (q *question) operation() (access.Operation, error) {
+	op, err := access.ParseOperation(q.Op, q.Args)
+	return op, hinted(err)
+}
+
+// asker answers questions. It keeps what TARGETs stand for; credentials and paths are read anew for every question.
+type asker struct {
+	app     *app
+	s       *nsinspect.Snapshot
+	prober  prober // nil with --from
+	targets map[string]accessTarget
+	scanned time.Time
+}
+
+// accessTarget is what a TARGET stands for.
+type accessTarget struct {
+	pid       int                  // 0: container is not running
+	container *nsinspect.Container // nil for a process of the host
+	named     bool                 // by its own PID or as the host: whoever has that PID now is meant
+}
+
+// asker reads the host for questions about it.
+func (a *app) asker(ctx context.Context) (*asker, error) {
+	k := &asker{app: a}
+	return k, k.scan(ctx)
+}
+
+// scan reads the host, again when what a TARGET stood for is gone.
+func (k *asker) scan(ctx context.Context) error {
+	s, err := k.app.snapshot(ctx, accessFacts)
+	if err != nil {
+		return err
+	}
+	var p prober
+	if k.app.from == "" {
+		if p, err = newProber(s, k.app.proc); err != nil {
+			return err
+		}
+	}
+	k.close()
+	k.s, k.prober, k.targets, k.scanned = s, p, make(map[string]accessTarget), time.Now()
+	return nil
+}
+
+func (k *asker) close() {
+	if k.prober != nil {
+		k.prober.Close()
+		k.prober = nil
+	}
+}
+
+// rescanAfter is how old the picture of the host has to be before a TARGET that is not in it, or not any more, makes it
+// be taken again: a batch may run for days and containers come and go.
+const rescanAfter = time.Second
+
+// subject reads who asks, as it is now.
+func (k *asker) subject(ctx context.Context, q *question) (*access.Subject, error) {
+	s, err := k.subjectNow(ctx, q)
+	if err == nil || ctx.Err() != nil || time.Since(k.scanned) < rescanAfter {
+		return s, err
+	}
+	if err := k.scan(ctx); err != nil {
+		return nil, err
+	}
+	return k.subjectNow(ctx, q)
+}
+
+func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, error) {
+	t, err := k.target(q.Target)
+	if err != nil {
+		return nil, err
+	}
+	var s *access.Subject
+	if t.pid == 0 {
+		s, err = k.prober.Stopped(ctx, t.container, q.Target)
+	} else {
+		s, err = k.prober.Process(ctx, t.pid, q.Target)
+	}
+	if err != nil {
+		return nil, subjectError(q.Target, err)
+	}
+	if q.User == "" {
+		return s, nil
+	}
+	return k.prober.As(ctx, s, q.User)
+}
+
+// subjectError is why a TARGET could not be asked about.
+func subjectError(target string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("%s ended", target)
+	}
+	return err
+}
+
+// target finds what a TARGET stands for, once.
+func (k *asker) target(arg string) (accessTarget, error) {
+	if t, ok := k.targets[arg]; ok {
+		return t, nil
+	}
+	found, err := k.app.target(k.s, arg)
+	if err != nil {
+		return accessTarget{}, err
+	}
+	t := accessTarget{container: found.Container, named: found.Container == nil && found.Namespace == 0}
+	switch {
+	case found.Process != nil:
+		t.pid = found.Process.PID
+		if t.container == nil {
+			t.container = k.s.ContainerOf(found.Process)
+		}
+	case found.Host && k.app.from == "":
+		t.pid = os.Getpid()
+	case found.Container == nil || found.Container.Running():
+		return accessTarget{}, fmt.Errorf("%s has no process that could be asked about", arg)
+	}
+	k.targets[arg] = t
+	return t, nil
+}
+
+// ask answers one question. An error is a question that could not be asked.
+func (k *asker) ask(ctx context.Context, q question) (access.Verdict, error) {
+	op, err := q.operation()
+	if err != nil {
+		return access.Verdict{}, err
+	}
+	if k.prober == nil {
+		return k.askStored(&q, op)
+	}
+	s, err := k.subject(ctx, &q)
+	if err != nil {
+		return access.Verdict{}, err
+	}
+	return k.decide(ctx, s, op, q.Path)
+}
+
+// askStored answers from a stored snapshot, which has no walks.
+func (k *asker) askStored(q *question, op access.Operation) (access.Verdict, error) {
+	if _, err := k.target(q.Target); err != nil {
+		return access.Verdict{}, err
+	}
+	return access.Undecided(q.Target, q.Path, op, fmt.Sprintf("the snapshot does not have what is on the way to %s:%s", q.Target, q.Path)), nil
+}
+
+// decide reads the path as the subject sees it and judges.
+func (k *asker) decide(ctx context.Context, s *access.Subject, op access.Operation, path string) (access.Verdict, error) {
+	w, err := k.prober.Walk(ctx, s, op, path)
+	if err != nil {
+		return access.Verdict{}, err
+	}
+	v := access.Decide(s, w, op)
+	if v.Verdict == access.Deny {
+		v.Fixes = append(v.Fixes, fixes(s, w, op, v)...)
+	}
+	return v, nil
+}
+
+// probeName is the name of the file that the common operations ask to create in a directory.
+const probeName = ".nsview-new-file"
+
+// common answers for what people want to do with a file of that type, or with a name that is not there yet.
+func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error) {
+	q.Op = string(access.OpLookup)
+	if k.prober == nil {
+		op, err := q.operation()
+		if err != nil {
+			return nil, err
+		}
+		v, err := k.askStored(&q, op)
+		return []access.Verdict{v}, err
+	}
+	s, err := k.subject(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	w, err := k.prober.Walk(ctx, s, access.Operation{Op: access.OpLookup}, q.Path)
+	if err != nil {
+		return nil, err
+	}
+	var verdicts []access.Verdict
+	for _, words := range commonOperations(s, w) {
+		path := q.Path
+		if words[0] == string(access.OpCreate) && isDirectory(w) {
+			path = strings.TrimSuffix(path, "/") + "/" + probeName
+		}
+		op, err := access.ParseOperation(words[0], words[1:])
+		if err != nil {
+			return nil, err
+		}
+		v, err := k.decide(ctx, s, op, path)
+		if err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, nil
+}
+
+// reached is what a walk ends at, nil when there is no such file.
+func reached(w *access.Walk) *access.Node {
+	if len(w.Rest) > 0 || w.Fail != "" || w.Missing != "" {
+		return nil
+	}
+	if len(w.Steps) == 0 {
+		return w.Start
+	}
+	last := &w.Steps[len(w.Steps)-1]
+	if last.End != nil {
+		return last.End
+	}
+	return last.Found
+}
+
+func isDirectory(w *access.Walk) bool {
+	n := reached(w)
+	return n != nil && n.Type == access.Directory
+}
+
+// commonOperations are what to ask of a file of that type. A chown is asked to the subject's own ids.
+func commonOperations(s *access.Subject, w *access.Walk) [][]string {
+	n := reached(w)
+	own := []string{"chown", "-", "-"}
+	if ns := w.Host.UserNS[s.UserNS]; ns != nil {
+		for i, id := range []idmap.Inside{ns.UID.ToInside(s.Cred.UID.FS), ns.GID.ToInside(s.Cred.GID.FS)} {
+			if id.Mapped() {
+				own[i+1] = id.String()
+			}
+		}
+	}
+	switch {
+	case n == nil:
+		return [][]string{{"lookup"}, {"create"}, {"mkdir"}}
+	case n.Type == access.Directory:
+		return [][]string{{"lookup"}, {"chdir"}, {"read"}, {"create"}, {"rmdir"}, {"chmod", "0755"}, own}
+	case n.Type == access.Socket:
+		return [][]string{{"lookup"}, {"connect"}, {"unlink"}, {"chmod", "0666"}, own}
+	}
+	return [][]string{{"lookup"}, {"read"}, {"write"}, {"exec"}, {"unlink"}, {"chmod", "0644"}, own}
+}
+
+// others says which processes of a container have other credentials than the one that answers for it.
+func (k *asker) others(t *accessTarget) string {
+	p := k.s.Process(t.pid)
+	if p == nil || p.Container < 0 || t.named {
+		return ""
+	}
+	var pids []string
+	count := 0
+	for i := range k.s.Processes {
+		o := &k.s.Processes[i]
+		if o.Container != p.Container || sameCredentials(&o.Cred, &p.Cred) {
+			continue
+		}
+		if count++; count <= 3 {
+			pids = append(pids, fmt.Sprintf("%d (%s)", o.PID, o.Comm))
+		}
+	}
+	if count == 0 {
+		return ""
+	}
+	if count > len(pids) {
+		pids = append(pids, fmt.Sprintf("%d more", count-len(pids)))
+	}
+	return "other processes of the container have other credentials, ask for them by PID: " + strings.Join(pids, ", ")
+}
+
+// sameCredentials compares what file access is checked with.
+func sameCredentials(a, b *nsinspect.Credentials) bool {
+	return a.UID == b.UID && a.GID == b.GID && a.CapEff == b.CapEff && slices.Equal(a.Groups, b.Groups)
+}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// prober reads who asks and what is on the way to a path, as it is when it is asked.
+type prober interface {
+	// Process is the subject of a running process, with the credentials that it has now.
+	Process(ctx context.Context, pid int, target string) (*access.Subject, error)
+	// Stopped is the subject of a container that is not running, as its engine would start it.
+	Stopped(ctx context.Context, c *nsinspect.Container, target string) (*access.Subject, error)
+	// As is another user (U[:G]) in the same place.
+	As(ctx context.Context, s *access.Subject, user string) (*access.Subject, error)
+	// Walk reads what is on the way to a path, and to the second one that an operation has.
+	Walk(ctx context.Context, s *access.Subject, op access.Operation, path string) (*access.Walk, error)
+	Close()
+}
+
+func newProber(*nsinspect.Snapshot, string) (prober, error) {
+	return nil, errors.New("this build cannot read paths")
+}
+
+// fixes are the changes that would allow what is denied.
+func fixes(*access.Subject, *access.Walk, access.Operation, access.Verdict) []access.Fix { return nil }

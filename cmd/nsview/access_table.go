@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// printVerdict prints one answer for a person: the sentence, what the kernel says, with explain every check, then each fix
+// as commands to paste.
+func (a *app) printVerdict(v *access.Verdict, explain bool) error {
+	out := bufio.NewWriter(a.out)
+	line := func(format string, args ...any) {
+		fmt.Fprintln(out, render.Escape(fmt.Sprintf(format, args...)))
+	}
+	line("%s", v.Explanation)
+	if v.Errno != "" && v.Rule != "" {
+		line("errno %s, by the check %s on %s", v.Errno, v.Rule, v.Component)
+	}
+	if explain && len(v.Steps) > 0 {
+		fmt.Fprintln(out)
+		if err := stepTable(v.Steps).Render(out, a.tableOptions()); err != nil {
+			return err
+		}
+	}
+	for _, text := range v.Assumptions {
+		line("assuming: %s", text)
+	}
+	for i := range v.Fixes {
+		f := &v.Fixes[i]
+		fmt.Fprintln(out)
+		line("fix: %s%s", f.Title, fixNote(f))
+		for _, command := range f.Commands {
+			line("  %s", command)
+		}
+		if f.Opens != "" {
+			line("  opens: %s", f.Opens)
+		}
+	}
+	return out.Flush()
+}
+
+// fixNote is what to know before a fix is tried.
+func fixNote(f *access.Fix) string {
+	var notes []string
+	if f.Restart {
+		notes = append(notes, "the container has to be made anew")
+	}
+	if !f.Proven {
+		notes = append(notes, "not proven")
+	}
+	if len(notes) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(notes, ", ") + ")"
+}
+
+// stepTable has a line for every check.
+func stepTable(steps []access.Step) *render.Table {
+	t := &render.Table{Header: []string{"STEP", "RESULT", "CHECK", "COMPONENT", "DETAIL"}}
+	for i := range steps {
+		s := &steps[i]
+		result := string(s.Result)
+		if s.Errno != "" {
+			result += " " + string(s.Errno)
+		}
+		t.Rows = append(t.Rows, []string{strconv.Itoa(i + 1), result, string(s.Rule), s.Component, s.Detail})
+	}
+	return t
+}
+
+// accessTable has a line for every operation that was asked.
+func accessTable(verdicts []access.Verdict) *render.Table {
+	t := &render.Table{Header: []string{"OPERATION", "VERDICT", "ERRNO", "CHECK", "COMPONENT"}}
+	t.KeepEnd = []int{len(t.Header) - 1}
+	for i := range verdicts {
+		v := &verdicts[i]
+		words := append([]string{v.Op}, v.Args...)
+		t.Rows = append(t.Rows, []string{strings.Join(words, " "), string(v.Verdict), string(v.Errno), string(v.Rule), v.Component})
+	}
+	return t
+}
+
+// accessAssumptions says once what several answers rest on, and which fact the unknown ones lack.
+func (a *app) accessAssumptions(verdicts []access.Verdict) {
+	var said []string
+	say := func(text string) {
+		if !slices.Contains(said, text) {
+			said = append(said, text)
+			a.warn("%s", text)
+		}
+	}
+	for i := range verdicts {
+		if missing := verdicts[i].Missing; missing != "" {
+			say("unknown: " + missing)
+		}
+		for _, text := range verdicts[i].Assumptions {
+			say("assuming: " + text)
+		}
+	}
+}

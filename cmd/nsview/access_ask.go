@@ -43,7 +43,7 @@ type asker struct {
 type accessTarget struct {
 	pid       int                  // 0: container is not running
 	container *nsinspect.Container // nil for a process of the host
-	named     bool                 // by its own PID or as the host: whoever has that PID now is meant
+	named     bool                 // by its own PID or as the host, not as a container
 }
 
 // asker reads the host for questions about it.

@@ -164,6 +164,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 		a.snapshotCommand(),
 		a.mapCommand(),
 		a.accessCommand(),
+		a.capsCommand(),
 		a.runCommand(),
 	)
 	root.SetHelpCommand(helpCommand())

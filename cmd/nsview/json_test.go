@@ -10,6 +10,7 @@ import (
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/runner"
 )
 
@@ -30,6 +31,10 @@ func documentedJSON() map[string]reflect.Type {
 		"Snapshot":      reflect.TypeFor[nsinspect.Snapshot](),
 		"RunPlan":       reflect.TypeFor[runPlan](),
 		"RunReport":     reflect.TypeFor[runReport](),
+		"AccessVerdict": reflect.TypeFor[accessVerdict](),
+		"AccessReport":  reflect.TypeFor[accessReport](),
+		"AccessAnswer":  reflect.TypeFor[batchAnswer](),
+		"CapReport":     reflect.TypeFor[access.CapReport](),
 		// objects in them, explained once
 		"Observer":     reflect.TypeFor[nsinspect.ReportObserver](),
 		"Gap":          reflect.TypeFor[nsinspect.Gap](),
@@ -46,6 +51,7 @@ func documentedJSON() map[string]reflect.Type {
 		"Credentials":  reflect.TypeFor[nsinspect.Credentials](),
 		"IDs":          reflect.TypeFor[nsinspect.IDs](),
 		"FileOwner":    reflect.TypeFor[runner.Owner](),
+		"Verdict":      reflect.TypeFor[access.Verdict](),
 	}
 }
 
@@ -106,7 +112,7 @@ func TestJSONIsDocumented(t *testing.T) {
 // jsonKeys adds the keys of an object, also those of objects in it that have no section of their own.
 func jsonKeys(typ reflect.Type, prefix string, sections map[reflect.Type]string, keys map[string]jsonKey) {
 	for _, f := range reflect.VisibleFields(typ) {
-		if len(f.Index) > 1 && typ.Field(f.Index[0]).Type == reflect.TypeFor[nsinspect.Report]() {
+		if len(f.Index) > 1 && slices.Contains([]reflect.Type{reflect.TypeFor[nsinspect.Report](), reflect.TypeFor[access.Verdict]()}, typ.Field(f.Index[0]).Type) {
 			continue // in its own section
 		}
 		tag, ok := f.Tag.Lookup("json")
@@ -186,7 +192,7 @@ func jsonSections(t *testing.T) map[string]map[string]jsonRow {
 func TestJSONKindsAreDocumented(t *testing.T) {
 	kind := regexp.MustCompile(`(?:Kind: |\.Report\()"([A-Z]\w+)"`)
 	var found []string
-	for _, dir := range []string{".", "../../nsinspect", "../../procscan"} {
+	for _, dir := range []string{".", "../../nsinspect", "../../nsinspect/access", "../../procscan"} {
 		files, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

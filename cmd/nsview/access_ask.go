@@ -43,7 +43,8 @@ type asker struct {
 type accessTarget struct {
 	pid       int                  // 0: container is not running
 	container *nsinspect.Container // nil for a process of the host
-	named     bool                 // by its own PID or as the host, not as a container
+	named     bool                 // by its own PID or as the host: whoever has that PID now is meant
+	held      *heldProcess         // nil when named, and when it is not running
 }
 
 // asker reads the host for questions about it.
@@ -70,6 +71,10 @@ func (k *asker) scan(ctx context.Context) error {
 }
 
 func (k *asker) close() {
+	for _, t := range k.targets {
+		t.held.close()
+	}
+	k.targets = nil
 	if k.prober != nil {
 		k.prober.Close()
 		k.prober = nil
@@ -102,6 +107,9 @@ func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, e
 		s, err = k.prober.Stopped(ctx, t.container, q.Target)
 	} else {
 		s, err = k.prober.Process(ctx, t.pid, q.Target)
+	}
+	if err == nil && !t.held.alive() {
+		err = fs.ErrNotExist // the credentials may be those of who has its PID now
 	}
 	if err != nil {
 		return nil, subjectError(q.Target, err)
@@ -140,6 +148,11 @@ func (k *asker) target(arg string) (accessTarget, error) {
 		t.pid = os.Getpid()
 	case found.Container == nil || found.Container.Running():
 		return accessTarget{}, fmt.Errorf("%s has no process that could be asked about", arg)
+	}
+	if !t.named && found.Process != nil && k.prober != nil {
+		if t.held, err = holdProcess(k.app.proc, found.Process); err != nil {
+			return accessTarget{}, subjectError(arg, err)
+		}
 	}
 	k.targets[arg] = t
 	return t, nil

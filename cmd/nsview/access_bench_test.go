@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkAccessBatch asks nsview access --batch about many paths of one target in a user namespace of its own, and
+// reports questions a second of wall time with one processor, and of processor time, start-up included.
+func BenchmarkAccessBatch(b *testing.B) {
+	const files, questions = 1000, 20_000
+	target := exec.Command("sleep", "3600")
+	target.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := target.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		_ = target.Process.Kill()
+		_ = target.Wait()
+	}()
+	dir := b.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "a/b/c"), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	for i := range files {
+		if err := os.WriteFile(fmt.Sprintf("%s/a/b/c/file-%d", dir, i), nil, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var asked strings.Builder
+	ops := []string{"read", "write", "unlink", "chmod"}
+	for i := range questions {
+		args := ""
+		op := ops[i%len(ops)]
+		if op == "chmod" {
+			args = `,"args":["0600"]`
+		}
+		fmt.Fprintf(&asked, `{"id":"%d","target":"%d","op":"%s","path":"%s/a/b/c/file-%d"%s}`+"\n", i, target.Process.Pid, op, dir, i%files, args)
+	}
+	var wall, cpu []float64
+	for b.Loop() {
+		cmd := exec.Command("nsview", "access", "--batch")
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+		cmd.Stdin = strings.NewReader(asked.String())
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		begin := time.Now()
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		answers := 0
+		lines := bufio.NewReaderSize(out, 1<<16)
+		for {
+			line, err := lines.ReadString('\n')
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !strings.Contains(line, `"verdict":"allow"`) {
+				b.Fatalf("not allowed: %s", line)
+			}
+			answers++
+		}
+		if err := cmd.Wait(); err != nil || answers != questions {
+			b.Fatalf("%d answers, %v", answers, err)
+		}
+		wall = append(wall, questions/time.Since(begin).Seconds())
+		cpu = append(cpu, questions/(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()).Seconds())
+	}
+	b.ReportMetric(median(wall), "questions/s")
+	b.ReportMetric(median(cpu), "questions/cpu-s")
+}

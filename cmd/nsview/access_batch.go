@@ -34,43 +34,48 @@ type batchAnswer struct {
 // batchLine is how long a request may be: two paths of PATH_MAX with every byte escaped are 48 kB.
 const batchLine = 256 << 10
 
-// accessBatch answers the questions on stdin, in order, each with a line that is written before the next is read.
+// accessBatch answers the questions on stdin.
 func (a *app) accessBatch(ctx context.Context) error {
 	asker, err := a.asker(ctx)
 	if err != nil {
 		return err
 	}
 	defer asker.close()
-	lines := bufio.NewReaderSize(a.in, batchLine)
-	failed := false
+	failed, err := asker.answer(ctx, a.in, a.out)
+	if err == nil && failed {
+		err = &statusError{code: exitFailure}
+	}
+	return err
+}
+
+// answer answers every line of in, in order, each with a line that is written before the next is read. failed says that
+// one could not be asked.
+func (k *asker) answer(ctx context.Context, in io.Reader, out io.Writer) (failed bool, err error) {
+	lines := bufio.NewReaderSize(in, batchLine)
 	for ctx.Err() == nil {
 		line, err := batchRead(lines)
+		var answer batchAnswer
 		switch {
 		case errors.Is(err, io.EOF):
-			if failed {
-				return &statusError{code: exitFailure}
-			}
-			return nil
-		case err != nil && !errors.Is(err, errBatchLine):
-			return fmt.Errorf("read questions: %w", err)
-		case err == nil && len(bytes.TrimSpace(line)) == 0:
+			return failed, nil
+		case errors.Is(err, errBatchLine):
+			answer = batchUndecided(&batchRequest{}, err)
+		case err != nil:
+			return failed, fmt.Errorf("read questions: %w", err)
+		case len(bytes.TrimSpace(line)) == 0:
 			continue
-		}
-		var answer batchAnswer
-		if err != nil {
-			answer = batchUndecided(&batchRequest{}, "", err)
-		} else {
-			answer = asker.batch(ctx, line)
+		default:
+			answer = k.batch(ctx, line)
 		}
 		if ctx.Err() != nil {
 			break // a walk that was interrupted is no answer
 		}
 		failed = failed || answer.Error != ""
-		if err := render.JSONLine(a.out, answer); err != nil {
-			return err
+		if err := render.JSONLine(out, answer); err != nil {
+			return failed, err
 		}
 	}
-	return ctx.Err()
+	return failed, ctx.Err()
 }
 
 var errBatchLine = fmt.Errorf("the line is longer than %d bytes", batchLine)
@@ -97,7 +102,7 @@ func batchRead(lines *bufio.Reader) ([]byte, error) {
 func (k *asker) batch(ctx context.Context, line []byte) batchAnswer {
 	var r batchRequest
 	if !utf8.Valid(line) { // it would be read as another path
-		return batchUndecided(&r, "", errors.New("not a question: JSON is UTF-8"))
+		return batchUndecided(&r, errors.New("not a question: JSON is UTF-8"))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields() // a misspelt key would ask another question
@@ -108,7 +113,7 @@ func (k *asker) batch(ctx context.Context, line []byte) batchAnswer {
 		}
 	}
 	if err != nil {
-		return batchUndecided(&r, batchID(r.ID), fmt.Errorf("not a question: %s", strings.TrimPrefix(err.Error(), "json: ")))
+		return batchUndecided(&r, fmt.Errorf("not a question: %s", strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	switch {
 	case r.Target == "":
@@ -121,11 +126,11 @@ func (k *asker) batch(ctx context.Context, line []byte) batchAnswer {
 		err = errors.New("a path has no NUL byte")
 	}
 	if err != nil {
-		return batchUndecided(&r, batchID(r.ID), err)
+		return batchUndecided(&r, err)
 	}
 	v, err := k.ask(ctx, question{Target: r.Target, Path: *r.Path, Op: r.Op, Args: r.Args, User: r.User})
 	if err != nil {
-		return batchUndecided(&r, batchID(r.ID), err)
+		return batchUndecided(&r, err)
 	}
 	v.ID = batchID(r.ID)
 	return batchAnswer{Verdict: v}
@@ -145,7 +150,7 @@ func batchID(raw json.RawMessage) string {
 }
 
 // batchUndecided answers what could not be asked.
-func batchUndecided(r *batchRequest, id string, err error) batchAnswer {
+func batchUndecided(r *batchRequest, err error) batchAnswer {
 	path := ""
 	if r.Path != nil {
 		path = *r.Path
@@ -156,6 +161,6 @@ func batchUndecided(r *batchRequest, id string, err error) batchAnswer {
 		text += ": " + status.hint
 	}
 	v := access.Undecided(r.Target, path, access.Operation{Op: access.Op(r.Op), Args: r.Args}, text)
-	v.ID = id
+	v.ID = batchID(r.ID)
 	return batchAnswer{Verdict: v, Error: text}
 }

@@ -142,7 +142,7 @@ func (e *explainer) does() string {
 	case OpChmod:
 		return fmt.Sprintf("change the mode of %s to %04o", path, e.op.Mode)
 	case OpChown, OpLchown:
-		return "change the owner of " + path + " to " + keepID(e.op.UID) + ":" + keepID(e.op.GID)
+		return "change the owner of " + path + " to " + chownID(e.op.UID) + ":" + chownID(e.op.GID)
 	case OpTouch:
 		return "set the times of " + path + " to now"
 	case OpUtimes:
@@ -166,8 +166,8 @@ func (e *explainer) does() string {
 	return string(e.op.Op) + " " + path
 }
 
-// keepID is an id of chown, "-" for one that stays.
-func keepID(id idmap.Inside) string {
+// chownID is an id of chown, "-" for one that stays.
+func chownID(id idmap.Inside) string {
 	if !id.Mapped() {
 		return "-"
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect/access"
@@ -36,13 +37,21 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 		fmt.Fprintln(out)
 		line("fix: %s%s", f.Title, fixNote(f))
 		for _, command := range f.Commands {
-			line("  %s", command)
+			fmt.Fprintln(out, "  "+pasted(command))
 		}
 		if f.Opens != "" {
 			line("  opens: %s", f.Opens)
 		}
 	}
 	return out.Flush()
+}
+
+// pasted is a command as a shell is to read it. It is quoted already, so that all of it prints: its backslashes stay.
+func pasted(command string) string {
+	if strings.ContainsFunc(command, func(r rune) bool { return r == utf8.RuneError || !render.Printable(r) }) {
+		return render.Escape(command)
+	}
+	return command
 }
 
 // fixNote is what to know before a fix is tried.

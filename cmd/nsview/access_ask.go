@@ -34,7 +34,7 @@ func (q *question) operation() (access.Operation, error) {
 type asker struct {
 	app     *app
 	s       *nsinspect.Snapshot
-	prober  prober // nil with --from
+	prober  prober // nil before the first question, and with --from
 	targets map[string]accessTarget
 	scanned time.Time
 }
@@ -59,14 +59,8 @@ func (k *asker) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var p prober
-	if k.app.from == "" {
-		if p, err = newProber(s, k.app.proc); err != nil {
-			return err
-		}
-	}
 	k.close()
-	k.s, k.prober, k.targets, k.scanned = s, p, make(map[string]accessTarget), time.Now()
+	k.s, k.targets, k.scanned = s, make(map[string]accessTarget), time.Now()
 	return nil
 }
 
@@ -101,6 +95,11 @@ func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, e
 	t, err := k.target(q.Target)
 	if err != nil {
 		return nil, err
+	}
+	if k.prober == nil {
+		if k.prober, err = newProber(k.s, k.app.proc); err != nil {
+			return nil, err
+		}
 	}
 	var s *access.Subject
 	if t.pid == 0 {
@@ -149,7 +148,7 @@ func (k *asker) target(arg string) (accessTarget, error) {
 	case found.Container == nil || found.Container.Running():
 		return accessTarget{}, fmt.Errorf("%s has no process that could be asked about", arg)
 	}
-	if !t.named && found.Process != nil && k.prober != nil {
+	if !t.named && found.Process != nil && k.app.from == "" {
 		if t.held, err = holdProcess(k.app.proc, found.Process); err != nil {
 			return accessTarget{}, subjectError(arg, err)
 		}
@@ -164,7 +163,7 @@ func (k *asker) ask(ctx context.Context, q question) (access.Verdict, error) {
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	if k.prober == nil {
+	if k.app.from != "" {
 		return k.askStored(&q, op)
 	}
 	s, err := k.subject(ctx, &q)
@@ -201,7 +200,7 @@ const probeName = ".nsview-new-file"
 // common answers for what people want to do with a file of that type, or with a name that is not there yet.
 func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error) {
 	q.Op = string(access.OpLookup)
-	if k.prober == nil {
+	if k.app.from != "" {
 		op, err := q.operation()
 		if err != nil {
 			return nil, err

@@ -1,6 +1,9 @@
 package nsinspect
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Volume is a directory or file of a file system of the host that is mounted into a container, or that an engine was
 // asked to mount into one.
@@ -61,6 +64,22 @@ func (c *Container) configured(point string) (name, source string) {
 		}
 	}
 	return "", ""
+}
+
+// OwnMount reports whether what is mounted at a path of c is its engine's own: nobody asked for it.
+func (c *Container) OwnMount(point string) bool { return c.EngineFacts.ownMount(c.Engine, point) }
+
+// OwnMount is [Container.OwnMount] of the container in the row.
+func (c *ContainerRow) OwnMount(point string) bool { return c.EngineFacts.ownMount(c.Engine, point) }
+
+func (f *EngineFacts) ownMount(engine, point string) bool {
+	switch {
+	case engine == "" || slices.ContainsFunc(f.Mounts, func(m EngineMount) bool { return m.Destination == point }):
+		return false
+	case strings.HasPrefix(point, "/dev/"), strings.HasPrefix(point, "/run/host/"):
+		return true
+	}
+	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/localtime", "/run/.containerenv"}, point)
 }
 
 // keepsNoFiles lists the file systems that show the kernel's state, of which engines mount parts.

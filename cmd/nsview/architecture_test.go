@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"idmap":                               {},
 	"nsinspect":                           {"idmap"},
 	"nsinspect/access":                    {"idmap", "nsinspect"},
+	"nsinspect/doctor":                    {"idmap", "nsinspect", "nsinspect/access"},
 	"procscan":                            {"idmap", "nsinspect"},
 	"procscan/pathwalk":                   {"idmap", "nsinspect", "nsinspect/access", "procscan"},
 	"procscan/engine":                     {"idmap", "nsinspect", "procscan"},
@@ -28,12 +29,12 @@ var mayImport = map[string][]string{
 	"procscan/proctest":                   {},
 	"runner":                              {"idmap"},
 	"cmd/nsview/internal/render":          {},
-	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
 }
 
 // pure packages calculate and reason; they never touch the system.
 var (
-	pure   = []string{"idmap", "nsinspect", "nsinspect/access"}
+	pure   = []string{"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor"}
 	impure = []string{"os", "os/exec", "os/user", "os/signal", "syscall", "net", "net/http", "plugin", "unsafe"}
 )
 

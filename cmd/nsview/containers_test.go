@@ -29,11 +29,11 @@ func TestEngineMounts(t *testing.T) {
 	for point, want := range map[string]bool{
 		"/etc/resolv.conf": true, "/dev/shm": true, "/etc/hosts": false, "/var/lib/mysql": false, "/srv": false,
 	} {
-		if got := engineMounts(docker, point); got != want {
+		if got := docker.OwnMount(point); got != want {
 			t.Errorf("%s: %v", point, got)
 		}
 	}
-	if engineMounts(&nsinspect.ContainerRow{}, "/etc/resolv.conf") {
+	if (&nsinspect.ContainerRow{}).OwnMount("/etc/resolv.conf") {
 		t.Error("a group without an engine has mounts of one")
 	}
 }

@@ -109,7 +109,7 @@ func wholeFacts(s *nsinspect.Snapshot, c *nsinspect.ContainerRow, verbose bool) 
 	}
 	var files []string
 	for i := range c.Volumes {
-		if point := c.Volumes[i].Point; engineMounts(c, point) && !verbose {
+		if point := c.Volumes[i].Point; c.OwnMount(point) && !verbose {
 			files = append(files, point)
 		}
 	}
@@ -140,17 +140,6 @@ func toolLabel(name string) bool {
 	return slices.ContainsFunc([]string{"com.docker.compose.", "io.kubernetes.", "org.opencontainers.image."}, func(prefix string) bool {
 		return strings.HasPrefix(name, prefix)
 	})
-}
-
-// engineMounts reports whether an engine mounts something of its own at a path of a container: nobody asked for it.
-func engineMounts(c *nsinspect.ContainerRow, point string) bool {
-	switch {
-	case c.Engine == "" || slices.ContainsFunc(c.Mounts, func(m nsinspect.EngineMount) bool { return m.Destination == point }):
-		return false
-	case strings.HasPrefix(point, "/dev/"), strings.HasPrefix(point, "/run/host/"):
-		return true
-	}
-	return slices.Contains([]string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/localtime", "/run/.containerenv"}, point)
 }
 
 func wholeState(s *nsinspect.Snapshot, c *nsinspect.ContainerRow) string {
@@ -233,7 +222,7 @@ func wholeVolumes(c *nsinspect.ContainerRow, verbose bool) *render.Table {
 	t := &render.Table{Header: []string{"VOLUME", "ON", "OWNER ON HOST", "OWNER INSIDE", "OPTIONS", "SOURCE"}, KeepEnd: []int{1, 5}}
 	for i := range c.Volumes {
 		v := &c.Volumes[i]
-		if engineMounts(c, v.Point) && !verbose {
+		if c.OwnMount(v.Point) && !verbose {
 			continue
 		}
 		source := v.Source

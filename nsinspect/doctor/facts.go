@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// Facts are what [Judge] judges: a snapshot with mounts and names, and what was fetched for a [Plan].
+type Facts struct {
+	Snapshot   *nsinspect.Snapshot
+	Containers []int // that are looked at, indices in Snapshot.Containers
+
+	// Host says that the findings about the host itself are wanted too.
+	Host     bool
+	SubUID   idmap.SubIDs // /etc/subuid
+	SubGID   idmap.SubIDs // /etc/subgid
+	Newidmap []Program    // newuidmap and newgidmap, those that are installed
+
+	Answers []Answer
+	Counts  []Count
+	Hidden  []Hidden
+}
+
+// Program is an installed newuidmap or newgidmap.
+type Program struct {
+	Name     string // newuidmap, newgidmap
+	Path     string
+	SetID    bool // set-user-ID root, on a mount that honours it
+	FileCaps bool // it has the capability that it needs as a file capability
+}
+
+// Answer is how one path of a container resolves for one subject.
+type Answer struct {
+	Container int             `json:"container"` // index in Snapshot.Containers
+	Path      string          `json:"path"`      // in the container
+	Primary   bool            `json:"primary"`   // the subject is whom the container is there for: its configured user or its first process
+	Subject   *access.Subject `json:"subject"`
+	Walk      *access.Walk    `json:"walk"`
+}
+
+// Count is how many files of a volume have one owner pair.
+type Count struct {
+	Container int
+	Path      string // of the volume, in the container
+	Files     uint64
+	OnDisk    nsinspect.DiskIDs
+	Host      nsinspect.OwnerIDs // on the observer's side, as the container's mount shows them
+
+	// UID and GID are the ids inside, unmapped when the container has none for them. Unknown is true when that could not be
+	// told.
+	UID, GID idmap.Inside
+	Unknown  bool
+	Example  string // one of the files, as a path in the container
+
+	// Partial: the time budget ended before the tree did.
+	Partial bool
+}
+
+// Hidden is what an image has where a volume is mounted.
+type Hidden struct {
+	Container int
+	Path      string   // of the volume, in the container
+	Layer     string   // the directory below, as the host has it
+	Names     []string // entries that the volume does not have, a few
+	More      bool     // there are more than these
+}
+
+// judge is one judgement.
+type judge struct {
+	*Facts
+	s       *nsinspect.Snapshot
+	viewers []string
+	found   []Finding
+	gaps    []nsinspect.Gap
+}
+
+// Judge finds what is wrong. What could not be told is a gap.
+func Judge(f *Facts) ([]Finding, []nsinspect.Gap) {
+	j := &judge{Facts: f, s: f.Snapshot, viewers: f.Snapshot.Viewers(), found: []Finding{}}
+	if f.Host {
+		j.subIDOverlap()
+		j.newidmapRights()
+	}
+	for _, i := range f.Containers {
+		j.hostRoot(i)
+		j.groupsUnmapped(i)
+		j.volumeAccess(i)
+		j.readOnly(i)
+		j.names(i)
+		j.groupsDropped(i)
+		j.owners(i)
+	}
+	j.sharedIDs()
+	j.hidden()
+	return sorted(j.found), j.gaps
+}
+
+// add adds a finding, which has a list of fixes also when there is none.
+func (j *judge) add(f Finding) {
+	if f.Fixes == nil {
+		f.Fixes = []access.Fix{}
+	}
+	j.found = append(j.found, f)
+}
+
+func (j *judge) container(i int) *nsinspect.Container { return &j.s.Containers[i] }

@@ -1,0 +1,191 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// tally is the files of a volume that one kind of finding is about.
+type tally struct {
+	files   uint64
+	owners  []string
+	example string
+}
+
+func (t *tally) add(c *Count, owner string) {
+	t.files += c.Files
+	if t.example == "" {
+		t.example = c.Example
+	}
+	if !slices.Contains(t.owners, owner) {
+		t.owners = append(t.owners, owner)
+	}
+}
+
+// text is how many files, of whom and which for instance.
+func (t *tally) text(all uint64, partial bool) string {
+	const shown = 4
+	owners := t.owners
+	if len(owners) > shown {
+		owners = append(slices.Clone(owners[:shown]), fmt.Sprintf("%d more", len(owners)-shown))
+	}
+	text := fmt.Sprintf("%d of %d files (of %s)", t.files, all, strings.Join(owners, ", "))
+	if t.example != "" {
+		text += ", such as " + t.example
+	}
+	if partial {
+		text += "; the time budget ended before all were counted"
+	}
+	return text
+}
+
+// owners finds files of volumes that belong to nobody inside: simply unmapped, shifted twice, or left by an earlier range
+// of subordinate ids.
+func (j *judge) owners(i int) {
+	for _, v := range Volumes(j.s, i) {
+		var unmapped, twice, stale tally
+		var all uint64
+		partial := false
+		for n := range j.Counts {
+			c := &j.Counts[n]
+			if c.Container != i || c.Path != v.Point {
+				continue
+			}
+			all += c.Files
+			partial = partial || c.Partial
+			if c.Unknown || c.UID.Mapped() && c.GID.Mapped() {
+				continue
+			}
+			switch {
+			case j.shiftedTwice(i, &v, c):
+				twice.add(c, c.OnDisk.UID.String()+":"+c.OnDisk.GID.String()+" on disk")
+			case j.staleGrant(i, c) != "":
+				stale.add(c, fmt.Sprintf("%v:%v, %s", c.Host.UID, c.Host.GID, j.staleGrant(i, c)))
+			default:
+				unmapped.add(c, ownerText(c))
+			}
+		}
+		j.ownerFinding(i, &v, DoubleShift, &twice, all, partial)
+		j.ownerFinding(i, &v, StaleSubID, &stale, all, partial)
+		j.ownerFinding(i, &v, Unmapped, &unmapped, all, partial)
+	}
+}
+
+// ownerText is the owner pair of a count as the host sees it, or as it is on disk where the mount maps it to nothing.
+func ownerText(c *Count) string {
+	if !c.Host.UID.Mapped() && c.OnDisk.UID.Mapped() {
+		return c.OnDisk.UID.String() + ":" + c.OnDisk.GID.String() + " on disk"
+	}
+	return c.Host.UID.String() + ":" + c.Host.GID.String()
+}
+
+func (j *judge) ownerFinding(i int, v *nsinspect.Volume, id ID, t *tally, all uint64, partial bool) {
+	if t.files == 0 {
+		return
+	}
+	f := Finding{ID: id, Severity: Warning, Target: j.viewers[i], Path: v.Point, Evidence: t.text(all, partial)}
+	switch id {
+	case DoubleShift:
+		f.Evidence += ": already ids of the container's range, and the mount is idmapped as well"
+		f.Meaning = "the shift is made twice, once on disk and once by the mount: the files are nobody's inside and closed to the container's root"
+		f.Fixes = j.unshift(v)
+	case StaleSubID:
+		f.Meaning = "they were written with another range of subordinate ids: they are nobody's inside, and closed to the container's root"
+	case Unmapped:
+		f.Meaning = "they are nobody's inside: only group and mode for others count, and the container's root may neither read what these close nor change them"
+		if v.ReadOnly {
+			f.Severity = Info
+		}
+	}
+	j.add(f)
+}
+
+// shiftedTwice reports whether a file is unmapped because its id on disk is already one that the idmapped mount leads to.
+func (j *judge) shiftedTwice(i int, v *nsinspect.Volume, c *Count) bool {
+	if !v.Idmapped {
+		return false
+	}
+	m := j.mountAt(i, v.Point)
+	if m == nil || !m.MapKnown {
+		return false
+	}
+	again := func(list idmap.MountMap, id idmap.Disk) bool {
+		return id.Mapped() && !list.SeenAs(id).Mapped() && list.OnDisk(idmap.Kernel(id)).Mapped()
+	}
+	return again(m.UIDMap, c.OnDisk.UID) || again(m.GIDMap, c.OnDisk.GID)
+}
+
+// mountAt is the topmost mount at a path of a container.
+func (j *judge) mountAt(i int, point string) *nsinspect.Mount {
+	table := j.s.Mounts(j.container(i).MountTable)
+	if table == nil {
+		return nil
+	}
+	for n := len(table.Mounts) - 1; n >= 0; n-- {
+		if table.Mounts[n].Point == point {
+			return &table.Mounts[n]
+		}
+	}
+	return nil
+}
+
+// unshift is to take the mount's map away: what is on disk is then what the container's own map makes of it.
+func (j *judge) unshift(v *nsinspect.Volume) []access.Fix {
+	return []access.Fix{{
+		Title:    "mount the volume without an id map (without :idmap, or with --userns and :U but not both)",
+		Commands: []string{},
+		Restart:  true,
+		Opens:    "nothing: the ids on disk are those of the container already (" + v.Point + ")",
+	}}
+}
+
+// staleGrant says in which other range of the same user an unmapped owner is, "" when in none.
+func (j *judge) staleGrant(i int, c *Count) string {
+	uid, gid := j.containerMaps(i)
+	if !c.UID.Mapped() {
+		if owner := staleIn(j.SubUID, uid, c.Host.UID); owner != "" {
+			return owner
+		}
+	}
+	if !c.GID.Mapped() {
+		return staleIn(j.SubGID, gid, c.Host.GID)
+	}
+	return ""
+}
+
+// containerMaps are the maps that a container has or would have.
+func (j *judge) containerMaps(i int) (uid, gid idmap.Map) {
+	c := j.container(i)
+	if maps := j.s.Maps(c.IDMaps); maps != nil {
+		return maps.UID, maps.GID
+	}
+	return c.UIDMap, c.GIDMap
+}
+
+// staleIn names the grant that has id, of a user who has also granted what m maps.
+func staleIn(ids idmap.SubIDs, m idmap.Map, id idmap.Kernel) string {
+	if !id.Mapped() {
+		return ""
+	}
+	for i := range ids {
+		g := &ids[i]
+		if !has(g.Grant, id) {
+			continue
+		}
+		for k := range ids {
+			if ids[k].Owner == g.Owner && slices.ContainsFunc(m, func(e idmap.Extent) bool { return e.Outside.Mapped() && has(ids[k].Grant, e.Outside) }) {
+				return fmt.Sprintf("in the range %s:%v", g.Owner, g.Grant)
+			}
+		}
+	}
+	return ""
+}
+
+func has(g idmap.Grant, id idmap.Kernel) bool {
+	return id >= g.First && uint64(id)-uint64(g.First) < uint64(g.Count)
+}

@@ -36,7 +36,7 @@ func (s *Snapshot) ContainerList(targets []Target, all bool) *ContainerList {
 	viewers := s.Viewers()
 	for i := range s.Containers {
 		c := &s.Containers[i]
-		if targets == nil && !all && !c.Running() || targets != nil && !slices.ContainsFunc(targets, func(t Target) bool { return s.inContainer(&t, i) }) {
+		if targets == nil && !all && !c.Running() || targets != nil && !slices.ContainsFunc(targets, func(t Target) bool { return s.InContainer(&t, i) }) {
 			continue
 		}
 		row := ContainerRow{
@@ -51,8 +51,8 @@ func (s *Snapshot) ContainerList(targets []Target, all bool) *ContainerList {
 	return list
 }
 
-// inContainer reports whether t is the container with that index, its process is in it, or its namespace is.
-func (s *Snapshot) inContainer(t *Target, container int) bool {
+// InContainer reports whether t is the container with that index, its process is in it, or its namespace is.
+func (s *Snapshot) InContainer(t *Target, container int) bool {
 	c := &s.Containers[container]
 	switch {
 	case t.Container != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/doctor"
 	"github.com/nsview/nsview/runner"
 )
 
@@ -28,6 +29,7 @@ func documentedJSON() map[string]reflect.Type {
 		"IdMap":         reflect.TypeFor[nsinspect.MapReport](),
 		"Diff":          reflect.TypeFor[nsinspect.Diff](),
 		"ContainerList": reflect.TypeFor[nsinspect.ContainerList](),
+		"FindingList":   reflect.TypeFor[doctor.FindingList](),
 		"Snapshot":      reflect.TypeFor[nsinspect.Snapshot](),
 		"RunPlan":       reflect.TypeFor[runPlan](),
 		"RunReport":     reflect.TypeFor[runReport](),

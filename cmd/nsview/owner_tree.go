@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
@@ -59,13 +60,20 @@ type pairKey struct {
 // maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
 const maxPairs = 20_000
 
+// pairTotal is how many files there are of an owner pair, and the path of one.
+type pairTotal struct {
+	files   uint64
+	example string
+}
+
 // pairCounter counts for one worker of a walk. It is locked because a walk that was interrupted does not wait for it.
 type pairCounter struct {
 	mu     sync.Mutex
-	counts map[pairKey]*uint64
+	top    string // of the tree
+	counts map[pairKey]*pairTotal
 	last   pairKey
-	n      *uint64 // of last
-	rest   uint64  // files of pairs beyond maxPairs
+	n      *pairTotal // of last
+	rest   uint64     // files of pairs beyond maxPairs
 }
 
 func (c *pairCounter) add(b *pathwalk.Batch) {
@@ -81,40 +89,58 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 					c.rest++
 					continue
 				}
-				n = new(uint64)
+				n = &pairTotal{example: c.top}
+				if len(e.Name) > 0 {
+					n.example = strings.TrimRight(c.top, "/") + "/" + strings.TrimLeft(string(append(b.AppendDir(nil), e.Name...)), "/")
+				}
 				c.counts[k] = n
 			}
 			c.last, c.n = k, n
 		}
-		*c.n++
+		c.n.files++
 	}
 }
 
-// sumTree walks a tree and adds it up by owner pair. With an error the tree is nil, unless the walk was interrupted.
-func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (*nsinspect.TreeOwners, []nsinspect.Gap, error) {
+// countPairs walks a tree and counts its files by owner pair. With an error there are none, unless the walk was
+// interrupted: then they are those of the files that it came to.
+func countPairs(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (map[pairKey]pairTotal, []nsinspect.Gap, error) {
 	var counters [pathwalk.TreeWorkers]pairCounter
 	for i := range counters {
-		counters[i].counts = map[pairKey]*uint64{}
+		counters[i].counts, counters[i].top = map[pairKey]*pairTotal{}, ask.Path
 	}
 	ask.Each = func(worker int, b *pathwalk.Batch) { counters[worker].add(b) }
-	wipe := q.app.progress("walking " + ask.Path)
 	gaps, err := w.Tree(ctx, ask)
-	wipe()
 	if err != nil && ctx.Err() == nil {
 		return nil, gaps, err
 	}
-	total, rest := map[pairKey]uint64{}, uint64(0)
+	total, rest := map[pairKey]pairTotal{}, uint64(0)
 	for i := range counters {
 		c := &counters[i]
 		c.mu.Lock()
 		for k, n := range c.counts {
-			total[k] += *n
+			sum := total[k]
+			if sum.files == 0 || n.example < sum.example {
+				sum.example = n.example
+			}
+			sum.files += n.files
+			total[k] = sum
 		}
 		rest += c.rest
 		c.mu.Unlock()
 	}
 	if rest > 0 {
 		gaps = append(gaps, nsinspect.Gap{Subject: ask.Path, Fact: "owners", Error: fmt.Sprintf("%d files are of more than %d owner pairs, and not in the sum", rest, maxPairs)})
+	}
+	return total, gaps, err
+}
+
+// sumTree walks a tree and adds it up by owner pair. With an error the tree is nil, unless the walk was interrupted.
+func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (*nsinspect.TreeOwners, []nsinspect.Gap, error) {
+	wipe := q.app.progress("walking " + ask.Path)
+	total, gaps, err := countPairs(ctx, w, ask)
+	wipe()
+	if total == nil {
+		return nil, gaps, err
 	}
 	keys := make([]pairKey, 0, len(total))
 	for k := range total {
@@ -127,7 +153,7 @@ func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk
 	sum := nsinspect.NewTreeSum(ask.Path)
 	for _, k := range keys {
 		owners, host, unknown := q.viewers.Pair(k.region.Facts, k.ids)
-		sum.Add(total[k], host, &owners)
+		sum.Add(total[k].files, host, &owners)
 		gaps = append(gaps, unknown...)
 	}
 	tree := sum.Tree(ctx.Err() != nil)

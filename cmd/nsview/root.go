@@ -158,6 +158,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	root.AddCommand(
 		a.psCommand(),
 		a.ownerCommand(),
+		a.doctorCommand(),
 		a.nsCommand(),
 		a.diffCommand(),
 		a.containersCommand(),

@@ -67,7 +67,7 @@ func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusa
 		return
 	}
 	for _, q := range questions(node, v != nil && v.ReadOnly) {
-		verdict := access.Decide(a.Subject, a.Walk, q.op)
+		verdict := j.decide(a.Subject, a.Walk, q.op)
 		switch verdict.Verdict {
 		case access.Unknown:
 			j.gaps = append(j.gaps, nsinspect.Gap{
@@ -87,7 +87,7 @@ func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusa
 
 // unreachable is a path that the walk does not arrive at: a directory above it that may not be searched, or nothing there.
 func (j *judge) unreachable(i int, v *nsinspect.Volume, a *Answer) {
-	verdict := access.Decide(a.Subject, a.Walk, access.Operation{Op: access.OpLookup})
+	verdict := j.decide(a.Subject, a.Walk, access.Operation{Op: access.OpLookup})
 	switch {
 	case verdict.Verdict == access.Unknown:
 		j.gaps = append(j.gaps, nsinspect.Gap{
@@ -101,6 +101,9 @@ func (j *judge) unreachable(i int, v *nsinspect.Volume, a *Answer) {
 // refused is the finding about one refusal.
 func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, q question, verdict *access.Verdict) Finding {
 	f := Finding{ID: q.id, Severity: Error, Target: j.viewers[i], Path: a.Path}
+	if j.Fix != nil {
+		f.Fixes = j.Fix(a.Subject, a.Walk, q.op, *verdict)
+	}
 	at := verdict.Component
 	if at == "" {
 		at = a.Path

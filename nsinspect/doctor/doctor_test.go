@@ -14,7 +14,8 @@ func TestSubIDOverlap(t *testing.T) {
 		return idmap.SubID{Owner: owner, Grant: idmap.Grant{First: idmap.Kernel(first), Count: count}}
 	}
 	f.SubUID = idmap.SubIDs{grant("alice", 100000, 65536), grant("khope", 165536, 65536), grant("1001", 100000, 65536), grant("alice", 100000, 10)}
-	want(t, f, SubIDOverlap) // one begins where the other ends; 1001 is alice
+	f.SubUID = append(f.SubUID, grant("root", 100000, 65536))
+	want(t, f, SubIDOverlap) // one begins where the other ends; 1001 is alice; root may use them all
 	f.SubUID = append(f.SubUID, grant("bob", 231071, 65536))
 	found := want(t, f, SubIDOverlap, "warning host /etc/subuid")
 	if !strings.Contains(found[0].Evidence, "khope:165536:65536 and bob:231071:65536 both have the ids 231071 to 231071") {

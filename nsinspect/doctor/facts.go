@@ -20,6 +20,9 @@ type Facts struct {
 	Answers []Answer
 	Counts  []Count
 	Hidden  []Hidden
+
+	// Fix says what would allow what was denied; nil offers nothing.
+	Fix func(*access.Subject, *access.Walk, access.Operation, access.Verdict) []access.Fix
 }
 
 // Program is an installed newuidmap or newgidmap.
@@ -66,9 +69,13 @@ type Hidden struct {
 	More      bool     // there are more than these
 }
 
+// decider is [access.Decide].
+type decider func(*access.Subject, *access.Walk, access.Operation) access.Verdict
+
 // judge is one judgement.
 type judge struct {
 	*Facts
+	decide  decider
 	s       *nsinspect.Snapshot
 	viewers []string
 	found   []Finding
@@ -76,8 +83,11 @@ type judge struct {
 }
 
 // Judge finds what is wrong. What could not be told is a gap.
-func Judge(f *Facts) ([]Finding, []nsinspect.Gap) {
-	j := &judge{Facts: f, s: f.Snapshot, viewers: f.Snapshot.Viewers(), found: []Finding{}}
+func Judge(f *Facts) ([]Finding, []nsinspect.Gap) { return judgeBy(f, access.Decide) }
+
+// judgeBy is Judge with another engine.
+func judgeBy(f *Facts, decide decider) ([]Finding, []nsinspect.Gap) {
+	j := &judge{Facts: f, decide: decide, s: f.Snapshot, viewers: f.Snapshot.Viewers(), found: []Finding{}}
 	if f.Host {
 		j.subIDOverlap()
 		j.newidmapRights()

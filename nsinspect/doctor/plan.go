@@ -5,6 +5,7 @@ import (
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
 )
 
 // Plan is what [Judge] needs to know of some containers: every subject of a container is asked about every path of it.
@@ -30,8 +31,36 @@ type SubjectAsk struct {
 type PathAsk struct {
 	Container int
 	Path      string
+	Volume    nsinspect.Volume // what is mounted there, none for a device
 	Count     bool
 	Hides     bool
+}
+
+// PID is the first process of the container, 0 when it is not running.
+func (p *PathAsk) PID(s *nsinspect.Snapshot) int { return s.Containers[p.Container].InitPID }
+
+// PathsOf are the paths that are asked about in a container.
+func (p *Plan) PathsOf(container int) []string {
+	var paths []string
+	for i := range p.Paths {
+		if p.Paths[i].Container == container {
+			paths = append(paths, p.Paths[i].Path)
+		}
+	}
+	return paths
+}
+
+// WalkFor is the operation whose facts answer all questions about a path.
+func WalkFor() access.Operation {
+	return access.Operation{Op: access.OpEaccess, Args: []string{"rwx"}, Mode: 7}
+}
+
+// Known reports whether somebody with the same credentials was asked about already.
+func Known(asked []*access.Subject, s *access.Subject) bool {
+	return slices.ContainsFunc(asked, func(o *access.Subject) bool {
+		return o.Cred.UID.FS == s.Cred.UID.FS && o.Cred.GID.FS == s.Cred.GID.FS && o.Cred.CapEff == s.Cred.CapEff && o.UserNS == s.UserNS && o.MntNS == s.MntNS &&
+			slices.Equal(o.Cred.Groups, s.Cred.Groups)
+	})
 }
 
 // maxSubjects bounds the processes with credentials of their own that are asked about in one container: anybody in it can
@@ -47,7 +76,7 @@ func NewPlan(s *nsinspect.Snapshot, containers []int) Plan {
 		c := &s.Containers[i]
 		volumes := Volumes(s, i)
 		for _, v := range volumes {
-			p.Paths = append(p.Paths, PathAsk{Container: i, Path: v.Point, Count: true, Hides: c.Running()})
+			p.Paths = append(p.Paths, PathAsk{Container: i, Path: v.Point, Volume: v, Count: v.Idmapped || mapsIDs(s, i), Hides: c.Running()})
 		}
 		if !c.Running() || c.Engine == "" || c.Engine == "nsview" {
 			continue
@@ -59,6 +88,15 @@ func NewPlan(s *nsinspect.Snapshot, containers []int) Plan {
 		}
 	}
 	return p
+}
+
+// mapsIDs reports whether a container may see files whose owner it has no id for.
+func mapsIDs(s *nsinspect.Snapshot, container int) bool {
+	c := &s.Containers[container]
+	if maps := s.Maps(c.IDMaps); maps != nil {
+		return !(maps.UID.Equal(idmap.Identity()) && maps.GID.Equal(idmap.Identity()))
+	}
+	return c.Running() || len(c.UIDMap) > 0
 }
 
 // ownDev reports whether a container has a /dev of its own, in which only what it was given is.

@@ -12,6 +12,7 @@ import (
 const maxOverlaps = 20
 
 // subIDOverlap finds ranges that /etc/subuid or /etc/subgid gives to two users: either may become the other's containers.
+// Root is no such user: it needs no grant, and packages give it that of their daemon (lxd).
 func (j *judge) subIDOverlap() {
 	j.overlaps("/etc/subuid", j.SubUID)
 	j.overlaps("/etc/subgid", j.SubGID)
@@ -23,7 +24,7 @@ func (j *judge) overlaps(file string, ids idmap.SubIDs) {
 		for k := range i {
 			a, b := &ids[k], &ids[i]
 			first, last, ok := common(a.Grant, b.Grant)
-			if !ok || j.sameUser(a.Owner, b.Owner) {
+			if !ok || j.sameUser(a.Owner, b.Owner) || j.isRoot(a.Owner) || j.isRoot(b.Owner) {
 				continue
 			}
 			if found++; found > maxOverlaps {
@@ -57,6 +58,8 @@ func (j *judge) sameUser(a, b string) bool {
 	x, y := j.uidOf(a), j.uidOf(b)
 	return x.Mapped() && x == y
 }
+
+func (j *judge) isRoot(owner string) bool { return owner == "root" || j.uidOf(owner) == 0 }
 
 // uidOf is the uid of the owner of a grant, unmapped when the observer's users do not have it.
 func (j *judge) uidOf(owner string) idmap.Kernel {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/doctor"
+	"github.com/nsview/nsview/procscan"
+)
+
+// countBudget is how long the files of one volume are counted, unless --budget says otherwise.
+const countBudget = 5 * time.Second
+
+func (a *app) doctorCommand() *cobra.Command {
+	var budget time.Duration
+	cmd := &cobra.Command{
+		Use:   "doctor [TARGET...]",
+		Short: "what is wrong with the volumes and id maps of containers, and what would change it",
+		Long: `doctor looks at whole containers: whether the user they are configured to run as, their first process and their other
+processes can reach, read and write their volumes, whose files are nobody's inside, and what else of mounts, ids and groups
+is likely to fail. Without TARGET it looks at all containers, also those that are not running, and at the host's own
+/etc/subuid, /etc/subgid, newuidmap and newgidmap; the TARGET "host" looks at these alone.
+
+Each finding has an id that stays, a severity, what was seen, what it means, and what would change it; docs/findings.md
+explains them all. Nothing is changed: a fix is a command to run, and "proven" where the kernel's check passes after it.
+
+The files of a volume are counted only where the container maps ids, and for at most --budget each: what was counted until
+then is said to be a part.
+
+Exit status: 0 no finding of severity error, 1 an error was found, 3 none was found and not everything could be told.`,
+		Example: `  nsview doctor                  all containers
+  nsview doctor web              one of them
+  nsview doctor -o json | jq -r '.findings[] | select(.severity=="error") | .target+" "+.path'`,
+		ValidArgsFunction: a.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.format(cmd, doctorFormats()...); err != nil {
+				return err
+			}
+			if budget <= 0 {
+				return usageError("--budget 5s", "--budget is a time above 0, not %v", budget)
+			}
+			return a.doctor(cmd.Context(), args, budget)
+		},
+	}
+	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted")
+	complete(cmd, "output", doctorFormats())
+	return cmd
+}
+
+func doctorFormats() []string { return []string{"table", "json", "jsonl"} }
+
+func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) error {
+	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts|procscan.Names)
+	if err != nil {
+		return err
+	}
+	containers, host, failed := a.patients(s, args)
+	if failed && len(containers) == 0 && !host {
+		return &statusError{code: exitFailure}
+	}
+	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: fixes}
+	gaps := a.doctorFacts(ctx, facts, budget)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	list := doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}}
+	list.Gaps = append(gapsOf(s, containers), gaps...)
+	var judged []nsinspect.Gap
+	list.Findings, judged = doctor.Judge(facts)
+	list.Gaps = append(list.Gaps, judged...)
+	viewers := s.Viewers()
+	for _, i := range containers {
+		list.Containers = append(list.Containers, viewers[i])
+	}
+	if err := a.printFindings(&list); err != nil {
+		return err
+	}
+	a.gaps(list.Gaps)
+	switch {
+	case failed:
+		return &statusError{code: exitFailure}
+	case list.Worst() == doctor.Error:
+		return &statusError{code: exitNegative}
+	case len(list.Gaps) > 0:
+		return &statusError{code: exitUnknown}
+	}
+	return nil
+}
+
+// patients are the containers that the arguments name, all without any, and whether the host is looked at too.
+func (a *app) patients(s *nsinspect.Snapshot, args []string) (containers []int, host, failed bool) {
+	if len(args) == 0 {
+		for i := range s.Containers {
+			containers = append(containers, i)
+		}
+		return containers, true, false
+	}
+	targets, failed := a.targets(s, args, a.target)
+	for i := range targets {
+		t := &targets[i]
+		if t.Host {
+			host = true
+			continue
+		}
+		found := false
+		for n := range s.Containers {
+			if !s.InContainer(t, n) {
+				continue
+			}
+			found = true
+			if !slices.Contains(containers, n) {
+				containers = append(containers, n)
+			}
+		}
+		if !found {
+			a.warn("in no container: %s", args[i])
+			fmt.Fprintln(a.err, "hint: nsview containers lists them")
+			failed = true
+		}
+	}
+	return containers, host, failed
+}
+
+// gapsOf are what could not be read of the processes of containers.
+func gapsOf(s *nsinspect.Snapshot, containers []int) []nsinspect.Gap {
+	gaps := []nsinspect.Gap{}
+	for _, g := range s.Gaps {
+		if p := s.Process(g.PID); p != nil && p.Container >= 0 && slices.Contains(containers, p.Container) {
+			gaps = append(gaps, g)
+		}
+	}
+	return gaps
+}
+
+func (a *app) printFindings(list *doctor.FindingList) error {
+	switch a.output {
+	case "json":
+		return render.JSON(a.out, list)
+	case "jsonl":
+		return render.JSONLines(a.out, list.Findings)
+	}
+	return printFindings(a.out, list, a.tableOptions())
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/doctor"
+	"github.com/nsview/nsview/procscan/pathwalk"
+)
+
+// countVolumes counts the owners of the volumes of the plan, each for at most budget.
+func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, plan *doctor.Plan, budget time.Duration) (gaps []nsinspect.Gap) {
+	s := f.Snapshot
+	atlas := nsinspect.NewAtlas(s)
+	viewers := s.Viewers()
+	for i := range plan.Paths {
+		path := &plan.Paths[i]
+		if !path.Count || ctx.Err() != nil {
+			continue
+		}
+		c := &s.Containers[path.Container]
+		t := nsinspect.Target{Container: c, Process: s.Process(c.InitPID)}
+		ask, ok := volumeAsk(&path.Volume, t.Process, viewers[path.Container])
+		if !ok {
+			continue
+		}
+		counts, more := a.countVolume(ctx, s, atlas, &t, ask, path, budget)
+		f.Counts = append(f.Counts, counts...)
+		gaps = append(gaps, more...)
+	}
+	return gaps
+}
+
+func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsinspect.Atlas, t *nsinspect.Target, ask pathwalk.Ask, path *doctor.PathAsk, budget time.Duration) ([]doctor.Count, []nsinspect.Gap) {
+	limited, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask})
+	late := limited.Err() != nil && ctx.Err() == nil
+	if err != nil && !late {
+		if gone(err) {
+			return nil, nil
+		}
+		return nil, append(gaps, doctorGap(ask.Target+":"+ask.Path, path.PID(s), "owners", err))
+	}
+	owners := s.OwnerViewers(atlas, nsinspect.OwnerQuery{Target: t})
+	counts := make([]doctor.Count, 0, len(pairs))
+	for k, n := range pairs {
+		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
+		c := doctor.CountOf(&seen, host, path)
+		c.Files, c.Example, c.Partial = n.files, n.example, late
+		counts = append(counts, c)
+	}
+	doctor.SortCounts(counts)
+	return counts, gaps
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/doctor"
+	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/runner"
+)
+
+// doctorFacts fetches what doctor judges. What could not be fetched is a gap.
+func (a *app) doctorFacts(ctx context.Context, f *doctor.Facts, budget time.Duration) []nsinspect.Gap {
+	if a.from != "" && len(f.Containers) == 0 {
+		return nil
+	}
+	if a.from != "" {
+		return []nsinspect.Gap{{Subject: "the volumes of the containers", Fact: "access and owners", Error: "not stored in the snapshot"}}
+	}
+	defer a.progress("looking at the volumes of " + counted(len(f.Containers), "container"))()
+	gaps := a.hostFacts(ctx, f)
+	plan := doctor.NewPlan(f.Snapshot, f.Containers)
+	gaps = append(gaps, a.answers(ctx, f, &plan)...)
+	gaps = append(gaps, a.countVolumes(ctx, f, &plan, budget)...)
+	return append(gaps, a.hiddenFiles(ctx, f, &plan)...)
+}
+
+// hostFacts reads what concerns every container: the grants of subordinate ids, and for the host itself the programs that
+// let them be used.
+func (a *app) hostFacts(ctx context.Context, f *doctor.Facts) []nsinspect.Gap {
+	var gaps []nsinspect.Gap
+	read := func(file string) idmap.SubIDs {
+		text, err := procscan.InTime(ctx, time.Second, func() ([]byte, error) {
+			root, err := procscan.OpenRoot(a.hostRoot)
+			if err != nil {
+				return nil, err
+			}
+			defer root.Close()
+			return root.ReadFile(file, maxSubIDs)
+		})
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				gaps = append(gaps, nsinspect.Gap{Subject: file, Fact: "grants", Error: reason(err)})
+			}
+			return nil
+		}
+		ids, _ := idmap.ParseSubIDs(bytes.NewReader(text)) // lines that cannot be read grant nothing
+		return ids
+	}
+	f.SubUID, f.SubGID = read("/etc/subuid"), read("/etc/subgid")
+	if !f.Host || a.hostRoot != "/" {
+		return gaps
+	}
+	caller, err := runner.ReadCaller()
+	if err != nil {
+		return append(gaps, nsinspect.Gap{Subject: hostTarget, Fact: "newuidmap and newgidmap", Error: err.Error()})
+	}
+	for _, p := range []struct {
+		name, path string
+		*idmap.Newidmap
+	}{{"newuidmap", caller.NewuidmapPath, &caller.Newuidmap}, {"newgidmap", caller.NewgidmapPath, &caller.Newgidmap}} {
+		if p.Installed {
+			f.Newidmap = append(f.Newidmap, doctor.Program{Name: p.name, Path: p.path, SetID: p.SetID, FileCaps: p.FileCaps})
+		}
+	}
+	return gaps
+}
+
+// answers walks every path of the plan for every subject of its container.
+func (a *app) answers(ctx context.Context, f *doctor.Facts, plan *doctor.Plan) (gaps []nsinspect.Gap) {
+	if len(plan.Paths) == 0 {
+		return nil
+	}
+	probe, err := newProber(f.Snapshot, a.proc)
+	if err != nil {
+		return []nsinspect.Gap{{Subject: "the volumes of the containers", Fact: "access", Error: err.Error()}}
+	}
+	defer probe.Close()
+	asked := map[int][]*access.Subject{}
+	for i := range plan.Subjects {
+		ask := &plan.Subjects[i]
+		paths := plan.PathsOf(ask.Container)
+		if len(paths) == 0 {
+			continue
+		}
+		subject, err := subjectOf(ctx, probe, f.Snapshot, ask)
+		if ctx.Err() != nil {
+			return gaps
+		}
+		switch {
+		case gone(err) && ask.PID != f.Snapshot.Containers[ask.Container].InitPID:
+			continue
+		case err != nil:
+			gaps = append(gaps, doctorGap(ask.Target, ask.PID, "access", err))
+			continue
+		case doctor.Known(asked[ask.Container], subject):
+			continue
+		}
+		asked[ask.Container] = append(asked[ask.Container], subject)
+		for _, path := range paths {
+			walk, err := probe.Walk(ctx, subject, doctor.WalkFor(), path)
+			switch {
+			case ctx.Err() != nil:
+				return gaps
+			case gone(err):
+			case err != nil:
+				gaps = append(gaps, doctorGap(ask.Target+":"+path, ask.PID, "access", err))
+			default:
+				f.Answers = append(f.Answers, doctor.Answer{Container: ask.Container, Path: path, Primary: ask.Primary, Subject: subject, Walk: walk})
+			}
+		}
+	}
+	return gaps
+}
+
+func subjectOf(ctx context.Context, p prober, s *nsinspect.Snapshot, ask *doctor.SubjectAsk) (*access.Subject, error) {
+	if ask.PID == 0 {
+		return p.Stopped(ctx, &s.Containers[ask.Container], ask.Target)
+	}
+	subject, err := p.Process(ctx, ask.PID, ask.Target)
+	if err != nil || ask.User == "" {
+		return subject, err
+	}
+	return p.As(ctx, subject, ask.User)
+}
+
+// gone reports whether a process ended meanwhile: then it is simply not there.
+func gone(err error) bool { return errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) }
+
+func doctorGap(subject string, pid int, fact string, err error) nsinspect.Gap {
+	g := nsinspect.Gap{Subject: subject, PID: pid, Fact: fact, Error: err.Error()}
+	if errors.Is(err, fs.ErrPermission) {
+		g.Error, g.Hint = reason(err), "run as root"
+	}
+	return g
+}

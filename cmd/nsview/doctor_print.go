@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/doctor"
+)
+
+// printFindings prints the findings for people, those of each target together.
+func printFindings(out io.Writer, list *doctor.FindingList, o render.TableOptions) error {
+	w := bufio.NewWriter(out)
+	if len(list.Findings) == 0 {
+		fmt.Fprintf(w, "nothing found in %s\n", counted(len(list.Containers), "container"))
+		return w.Flush()
+	}
+	paint := func(code, text string) string {
+		if !o.Color {
+			return text
+		}
+		return code + text + "\x1b[0m"
+	}
+	target := ""
+	for i := range list.Findings {
+		f := &list.Findings[i]
+		if f.Target != target {
+			if target != "" {
+				fmt.Fprintln(w)
+			}
+			target = f.Target
+			fmt.Fprintln(w, paint("\x1b[1m", render.Escape(target)))
+		}
+		severity := string(f.Severity)
+		if f.Severity == doctor.Error {
+			severity = paint("\x1b[31m", severity)
+		}
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %s %s %s", severity, f.ID, render.Escape(f.Path)), " "))
+		fmt.Fprintf(w, "    seen:  %s\n", render.Escape(f.Evidence))
+		fmt.Fprintf(w, "    means: %s\n", render.Escape(f.Meaning))
+		for n := range f.Fixes {
+			printFix(w, &f.Fixes[n], "    ")
+		}
+	}
+	return w.Flush()
+}
+
+// printFix prints one fix and its commands, which are quoted already.
+func printFix(w io.Writer, f *access.Fix, indent string) {
+	var notes []string
+	if f.Proven {
+		notes = append(notes, "proven")
+	}
+	if f.Restart {
+		notes = append(notes, "needs the container made anew")
+	}
+	if f.Opens != "" {
+		notes = append(notes, "opens "+f.Opens)
+	}
+	text := f.Title
+	if len(notes) > 0 {
+		text += " (" + strings.Join(notes, "; ") + ")"
+	}
+	fmt.Fprintf(w, "%sfix:   %s\n", indent, render.Escape(text))
+	for _, command := range f.Commands {
+		fmt.Fprintf(w, "%s         %s\n", indent, command)
+	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

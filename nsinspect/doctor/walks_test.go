@@ -1,0 +1,239 @@
+package doctor
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// refusing is an engine that refuses an operation, by its argument or its name, to a uid, and allows all else.
+func refusing(uid idmap.Kernel, what string) decider {
+	return func(s *access.Subject, w *access.Walk, op access.Operation) access.Verdict {
+		v := access.Verdict{Verdict: access.Allow}
+		if s.Cred.UID.FS == uid && (slices.Contains(op.Args, what) || string(op.Op) == what) {
+			v = access.Verdict{Verdict: access.Deny, Errno: "EACCES", Rule: access.RuleModeOther, Component: w.Path}
+		}
+		return v
+	}
+}
+
+// wantBy is want with another engine.
+func wantBy(t *testing.T, f *Facts, decide decider, id ID, findings ...string) []Finding {
+	t.Helper()
+	list, _ := judgeBy(f, decide)
+	return check(t, list, id, findings)
+}
+
+func TestVolumeAccess(t *testing.T) {
+	for letters, id := range map[string]ID{"x": Traverse, "r": Read, "w": Write} {
+		f := host()
+		f.Snapshot.Processes[0].Cred = cred(999)
+		a := answer(f, 1000, 0o750)
+		found := wantBy(t, f, refusing(999, letters), id, "error docker:web /data")
+		if !strings.Contains(found[0].Evidence, "mysql (uid 999 inside, 999 outside, PID 50) is refused with EACCES by mode-other at /data (mode 0750, owner 1000:1000)") {
+			t.Errorf("evidence %q", found[0].Evidence)
+		}
+		wantBy(t, f, refusing(5, letters), id) // another may not
+		a.Primary = false
+		wantBy(t, f, refusing(999, letters), id, "info docker:web /data")
+	}
+	// What may not be searched is not also said to be unreadable.
+	f := host()
+	answer(f, 0, 0)
+	all := func(*access.Subject, *access.Walk, access.Operation) access.Verdict {
+		return access.Verdict{Verdict: access.Deny, Errno: "EACCES"}
+	}
+	wantBy(t, f, all, Read)
+	wantBy(t, f, all, Traverse, "error docker:web /data")
+	// Nothing may be written where the mount says so.
+	f.Snapshot.MountTables[1].Mounts[2].Options = []string{"ro"}
+	wantBy(t, f, refusing(0, "w"), Write)
+	// What belongs to the host's operating system is not meant to be written.
+	f = host()
+	f.Snapshot.MountTables[1].Mounts[2].Root = "/etc/ssl"
+	answer(f, 0, 0o755)
+	wantBy(t, f, refusing(0, "w"), Write, "info docker:web /data")
+}
+
+func TestUnknownIsAGap(t *testing.T) {
+	f := host()
+	answer(f, 0, 0o755)
+	list, gaps := judgeBy(f, func(*access.Subject, *access.Walk, access.Operation) access.Verdict {
+		return access.Verdict{Verdict: access.Unknown, Missing: "the server decides"}
+	})
+	check(t, list, Traverse, nil)
+	if len(gaps) != 1 || gaps[0].Error != "the server decides" || gaps[0].PID != 50 {
+		t.Errorf("gaps %+v", gaps)
+	}
+}
+
+func TestFixesAreOffered(t *testing.T) {
+	f := host()
+	answer(f, 1000, 0o750)
+	f.Fix = func(_ *access.Subject, _ *access.Walk, op access.Operation, v access.Verdict) []access.Fix {
+		return []access.Fix{{Title: string(op.Op) + " " + string(v.Errno)}}
+	}
+	if found := wantBy(t, f, refusing(0, "r"), Read, "error docker:web /data"); found[0].Fixes[0].Title != "eaccess EACCES" {
+		t.Errorf("fixes %v", found[0].Fixes)
+	}
+}
+
+func TestSocketAndDeviceGroup(t *testing.T) {
+	for typ, c := range map[access.Type]struct {
+		id     ID
+		refuse string
+	}{access.Socket: {SocketGroup, "w"}, access.CharDevice: {DeviceGroup, "rdwr"}} {
+		f := host()
+		answer(f, 0, 0o660).Walk.Steps[0].Found.Type = typ
+		wantBy(t, f, refusing(0, c.refuse), c.id, "error docker:web /data")
+		wantBy(t, f, refusing(1, c.refuse), c.id)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	f := host()
+	f.Snapshot.Processes[0].Cred = cred(999)
+	answer(f, 999, 0o755)
+	allow := refusing(0, "-")
+	wantBy(t, f, allow, ReadOnly)
+	f.Snapshot.MountTables[1].Mounts[2].Options = []string{"ro"}
+	wantBy(t, f, allow, ReadOnly, "info docker:web /data")
+	f.Answers = nil
+	answer(f, 1000, 0o755)
+	wantBy(t, f, allow, ReadOnly)
+}
+
+func TestNames(t *testing.T) {
+	f := host()
+	answer(f, 0, 0o755)
+	allow := refusing(0, "-")
+	wantBy(t, f, allow, NameDiffers) // root on both sides
+	f = host()
+	f.Snapshot.Names[1].Users[1000] = "ctr"
+	answer(f, 1000, 0o755)
+	found := wantBy(t, f, allow, NameDiffers, "info docker:web /data")
+	if !strings.Contains(found[0].Evidence, "uid 1000, which the host calls khope and the container ctr") || len(found[0].Fixes) > 0 {
+		t.Errorf("%+v", found[0])
+	}
+}
+
+func TestGroupsDropped(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	shell := nsinspect.Process{PID: 60, Comm: "bash", State: "S", Container: -1, Namespaces: nsinspect.NamespaceSet{User: hostUser, Mnt: hostMnt}, Cred: cred(1001)}
+	f.Snapshot.Processes = slices.Insert(f.Snapshot.Processes, 1, shell)
+	a := answer(f, 1000, 0o770)
+	a.Walk.Steps[0].Found.GID.Seen = 3000
+	allow := refusing(0, "-")
+	wantBy(t, f, allow, GroupsLost) // alice is not in it either
+	f.Snapshot.Processes[1].Cred.Groups = []idmap.Kernel{3000}
+	found := wantBy(t, f, allow, GroupsLost, "warning docker:web /data")
+	if !strings.Contains(found[0].Evidence, "group media (3000), which user alice (1001) is in") {
+		t.Errorf("evidence %q", found[0].Evidence)
+	}
+	a.Subject.Cred.Groups = []idmap.Kernel{3000}
+	wantBy(t, f, allow, GroupsLost)
+}
+
+// count adds files of an owner that the container has no id for.
+func count(f *Facts, owner idmap.Kernel, disk idmap.Disk) {
+	f.Counts = append(f.Counts, Count{
+		Container: 0, Path: "/data", Files: 7, OnDisk: nsinspect.DiskIDs{UID: disk, GID: disk}, Host: nsinspect.OwnerIDs{UID: owner, GID: owner},
+		UID: idmap.UnmappedInside, GID: idmap.UnmappedInside, Example: "/data/a",
+	})
+}
+
+func TestUnmappedOwners(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	f.Counts = []Count{{Container: 0, Path: "/data", Files: 3, UID: 0, GID: 0}, {Container: 0, Path: "/data", Files: 1, UID: idmap.UnmappedInside, Unknown: true}}
+	want(t, f, Unmapped) // mapped, and not known
+	count(f, 1000, 1000)
+	f.Counts[2].Partial = true
+	found := want(t, f, Unmapped, "warning docker:web /data")
+	if found[0].Evidence != "7 of 11 files (of 1000:1000), such as /data/a; the time budget ended before all were counted" {
+		t.Errorf("evidence %q", found[0].Evidence)
+	}
+}
+
+func TestStaleSubID(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	count(f, 300005, 300005)
+	want(t, f, StaleSubID)
+	other := idmap.SubID{Owner: "bob", Grant: idmap.Grant{First: 300000, Count: 65536}}
+	f.SubUID = append(f.SubUID, other)
+	want(t, f, StaleSubID) // bob's
+	f.SubUID[1].Owner = "alice"
+	want(t, f, StaleSubID, "warning docker:web /data")
+	want(t, f, Unmapped)
+}
+
+func TestDoubleShift(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	count(f, idmap.UnmappedKernel, 100005)
+	want(t, f, DoubleShift)
+	m := &f.Snapshot.MountTables[1].Mounts[2]
+	m.Idmapped, m.MapKnown, m.UIDMap, m.GIDMap = true, true, idmap.MountMapOf(shifted()), idmap.MountMapOf(shifted())
+	want(t, f, DoubleShift, "warning docker:web /data")
+	f.Counts = nil
+	count(f, idmap.UnmappedKernel, 70000) // never was an id of the container
+	want(t, f, DoubleShift)
+	want(t, f, Unmapped, "warning docker:web /data")
+}
+
+func TestSharedIDs(t *testing.T) {
+	f := host()
+	s := f.Snapshot
+	other := s.Processes[0]
+	other.PID, other.Container = 55, 1
+	s.Processes = slices.Insert(s.Processes, 1, other)
+	second := s.Containers[0]
+	second.ID, second.Name, second.InitPID = "def", "db", 55
+	s.Containers = append(s.Containers, second)
+	f.Containers = []int{0, 1}
+	want(t, f, SharedIDs) // both are root
+	s.Processes[0].Cred, s.Processes[1].Cred = cred(999), cred(1000)
+	want(t, f, SharedIDs, "info docker:db /data")
+	s.Containers[1].IDMaps = 1
+	want(t, f, SharedIDs, "warning docker:db /data")
+	s.MountTables[1].Mounts[2].Options = []string{"ro"}
+	want(t, f, SharedIDs, "info docker:db /data")
+}
+
+func TestHides(t *testing.T) {
+	f := host()
+	f.Hidden = []Hidden{{Container: 0, Path: "/data", Layer: "/layer/data"}}
+	want(t, f, Hides)
+	f.Hidden[0].Names = []string{"a", "b"}
+	want(t, f, Hides, "info docker:web /data")
+}
+
+func TestPlan(t *testing.T) {
+	f := host()
+	s := f.Snapshot
+	s.Containers[0].User = "mysql"
+	same, root := s.Processes[0], s.Processes[0]
+	same.PID, root.PID, root.Cred = 51, 52, cred(33)
+	s.Processes = slices.Insert(s.Processes, 1, same, root)
+	p := NewPlan(s, []int{0})
+	var got []int
+	for _, ask := range p.Subjects {
+		got = append(got, ask.PID)
+	}
+	if !slices.Equal(got, []int{50, 50, 52}) || p.Subjects[1].User != "mysql" || !p.Subjects[1].Primary || p.Subjects[2].Primary {
+		t.Errorf("subjects %+v", p.Subjects)
+	}
+	if paths := p.PathsOf(0); !slices.Equal(paths, []string{"/data"}) || p.Paths[0].Count {
+		t.Errorf("paths %+v", p.Paths)
+	}
+	inOwnUserNS(f)
+	if p = NewPlan(s, []int{0}); !p.Paths[0].Count {
+		t.Error("what a map leaves out is not counted")
+	}
+}

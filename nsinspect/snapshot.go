@@ -6,6 +6,7 @@
 package nsinspect
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/nsview/nsview/idmap"
@@ -40,6 +41,9 @@ type Snapshot struct {
 
 	// Files are the files that nsview snapshot --path and --volumes looked at.
 	Files []*FileFacts `json:"files,omitempty"`
+
+	// Doctor is what nsview snapshot --volumes stored for nsview doctor. Package nsinspect/doctor reads and checks it.
+	Doctor json.RawMessage `json:"doctor,omitempty"`
 }
 
 // Observer is who looked: the process that took the snapshot.

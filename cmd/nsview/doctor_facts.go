@@ -19,11 +19,8 @@ import (
 
 // doctorFacts fetches what doctor judges. What could not be fetched is a gap.
 func (a *app) doctorFacts(ctx context.Context, f *doctor.Facts, budget time.Duration) []nsinspect.Gap {
-	if a.from != "" && len(f.Containers) == 0 {
-		return nil
-	}
 	if a.from != "" {
-		return []nsinspect.Gap{{Subject: "the volumes of the containers", Fact: "access and owners", Error: "not stored in the snapshot"}}
+		return storedFacts(f)
 	}
 	defer a.progress("looking at the volumes of " + counted(len(f.Containers), "container"))()
 	gaps := a.hostFacts(ctx, f)
@@ -31,6 +28,32 @@ func (a *app) doctorFacts(ctx context.Context, f *doctor.Facts, budget time.Dura
 	gaps = append(gaps, a.answers(ctx, f, &plan)...)
 	gaps = append(gaps, a.countVolumes(ctx, f, &plan, budget)...)
 	return append(gaps, a.hiddenFiles(ctx, f, &plan)...)
+}
+
+// storedFacts takes them from the snapshot.
+func storedFacts(f *doctor.Facts) []nsinspect.Gap {
+	gap := nsinspect.Gap{Subject: "the volumes of the containers", Fact: "access and owners", Error: "not stored in the snapshot", Hint: "nsview snapshot --volumes stores them"}
+	found, err := doctor.Load(f)
+	switch {
+	case err != nil:
+		gap.Error, gap.Hint = err.Error(), ""
+	case found || len(f.Containers) == 0:
+		return nil
+	}
+	return []nsinspect.Gap{gap}
+}
+
+// storedBudget is how long the files of one volume are counted for a snapshot.
+const storedBudget = time.Second
+
+// storeDoctor stores what doctor needs to know of all containers in s.
+func (a *app) storeDoctor(ctx context.Context, s *nsinspect.Snapshot) error {
+	f := &doctor.Facts{Snapshot: s}
+	for i := range s.Containers {
+		f.Containers = append(f.Containers, i)
+	}
+	s.Gaps = append(s.Gaps, a.doctorFacts(ctx, f, storedBudget)...)
+	return doctor.Store(f)
 }
 
 // hostFacts reads what concerns every container: the grants of subordinate ids, and for the host itself the programs that

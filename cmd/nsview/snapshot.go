@@ -32,7 +32,7 @@ command lines and the values of labels out, which may hold secrets; environments
 	flags := cmd.Flags()
 	flags.BoolVar(&f.redact, "redact", false, "leave command lines and the values of labels out")
 	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: TARGET:PATH, repeatable")
-	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers")
+	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner and doctor")
 	complete(cmd, "output", []string{"json"})
 	return cmd
 }
@@ -58,6 +58,11 @@ func (a *app) takeSnapshot(ctx context.Context, f *snapshotFlags) error {
 	failed := false
 	if len(f.paths) > 0 || f.volumes {
 		failed = a.storeFiles(ctx, s, f.paths, f.volumes)
+	}
+	if f.volumes && ctx.Err() == nil {
+		if err := a.storeDoctor(ctx, s); err != nil {
+			return err
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -44,29 +44,30 @@ type Answer struct {
 
 // Count is how many files of a volume have one owner pair.
 type Count struct {
-	Container int
-	Path      string // of the volume, in the container
-	Files     uint64
-	OnDisk    nsinspect.DiskIDs
-	Host      nsinspect.OwnerIDs // on the observer's side, as the container's mount shows them
+	Container int                `json:"container"`
+	Path      string             `json:"path"` // of the volume, in the container
+	Files     uint64             `json:"files"`
+	OnDisk    nsinspect.DiskIDs  `json:"on_disk"`
+	Host      nsinspect.OwnerIDs `json:"host"` // on the observer's side, as the container's mount shows them
 
 	// UID and GID are the ids inside, unmapped when the container has none for them. Unknown is true when that could not be
 	// told.
-	UID, GID idmap.Inside
-	Unknown  bool
-	Example  string // one of the files, as a path in the container
+	UID     idmap.Inside `json:"uid"`
+	GID     idmap.Inside `json:"gid"`
+	Unknown bool         `json:"unknown"`
+	Example string       `json:"example"` // one of the files, as a path in the container
 
 	// Partial: the time budget ended before the tree did.
-	Partial bool
+	Partial bool `json:"partial"`
 }
 
 // Hidden is what an image has where a volume is mounted.
 type Hidden struct {
-	Container int
-	Path      string   // of the volume, in the container
-	Layer     string   // the directory below, as the host has it
-	Names     []string // entries that the volume does not have, a few
-	More      bool     // there are more than these
+	Container int      `json:"container"`
+	Path      string   `json:"path"`  // of the volume, in the container
+	Layer     string   `json:"layer"` // the directory below, as the host has it
+	Names     []string `json:"names"` // entries that the volume does not have, a few
+	More      bool     `json:"more"`  // there are more than these
 }
 
 // decider is [access.Decide].

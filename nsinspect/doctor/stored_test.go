@@ -1,0 +1,60 @@
+package doctor
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// What is stored is judged as what was fetched.
+func TestStoreAndLoad(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	count(f, 300005, 300005)
+	answer(f, 1000, 0o750)
+	fresh, _ := judgeBy(f, refusing(100000, "r"))
+	if err := Store(f); err != nil {
+		t.Fatal(err)
+	}
+	back := &Facts{Snapshot: f.Snapshot, Containers: f.Containers, Host: true}
+	if found, err := Load(back); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	stored, _ := judgeBy(back, refusing(100000, "r"))
+	if !reflect.DeepEqual(fresh, stored) {
+		t.Errorf("stored %+v\nfresh %+v", stored, fresh)
+	}
+}
+
+// A stranger's snapshot is refused before anything is asked of it.
+func TestLoadRefuses(t *testing.T) {
+	f := host()
+	answer(f, 1000, 0o750)
+	if err := Store(f); err != nil {
+		t.Fatal(err)
+	}
+	whole := string(f.Snapshot.Doctor)
+	for _, c := range []struct{ old, forged string }{
+		{`{"container":0,`, `{"container":7,`},
+		{`{"container":0,`, `{"container":-1,`},
+		{`"start":{`, `"start":null,"steps":[],"rest":[],"other":{`},
+		{`"mount":{`, `"mount":null,"exec":{`},
+		{`"parent":4026531837`, `"parent":4026532300`},
+		{`"answers":[`, `"answers":[{"container":0},`},
+		{`"counts":null`, `"counts":[{"container":9}]`},
+		{`"hidden":null`, `"hidden":[{"container":9}]`},
+	} {
+		forged := strings.Replace(whole, c.old, c.forged, 1)
+		if forged == whole {
+			t.Errorf("there is no %s in %s", c.old, whole)
+		}
+		f.Snapshot.Doctor = []byte(forged)
+		if found, err := Load(&Facts{Snapshot: f.Snapshot}); found || err == nil {
+			t.Errorf("%s was taken", c.forged)
+		}
+	}
+	f.Snapshot.Doctor = nil
+	if found, err := Load(f); found || err != nil {
+		t.Error(found, err)
+	}
+}

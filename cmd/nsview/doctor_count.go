@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -24,6 +25,9 @@ func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, plan *doctor.Pl
 		ask, ok := volumeAsk(&path.Volume, t.Process, viewers[path.Container])
 		if !ok {
 			continue
+		}
+		if path.Volume.Idmapped && path.Volume.Source != "" {
+			ask = pathwalk.Ask{Path: path.Volume.Source, Target: hostTarget} // what is on disk shows only without the map
 		}
 		counts, more := a.countVolume(ctx, s, atlas, &t, ask, path, budget)
 		f.Counts = append(f.Counts, counts...)
@@ -48,7 +52,10 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	for k, n := range pairs {
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
 		c := doctor.CountOf(&seen, host, path)
-		c.Files, c.Example, c.Partial = n.files, n.example, late
+		c.Files, c.Partial = n.files, late
+		if rest, ok := strings.CutPrefix(n.example, ask.Path); ok {
+			c.Example = path.Path + rest
+		}
 		counts = append(counts, c)
 	}
 	doctor.SortCounts(counts)

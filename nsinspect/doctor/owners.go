@@ -98,7 +98,7 @@ func (j *judge) ownerFinding(i int, v *nsinspect.Volume, id ID, t *tally, all ui
 		f.Meaning = "they were written with another range of subordinate ids: they are nobody's inside, and closed to the container's root"
 	case Unmapped:
 		f.Meaning = "they are nobody's inside: only group and mode for others count, and the container's root may neither read what these close nor change them"
-		if v.ReadOnly {
+		if v.ReadOnly || systemTree(v.Source) {
 			f.Severity = Info
 		}
 	}

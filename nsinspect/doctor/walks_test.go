@@ -160,6 +160,14 @@ func TestUnmappedOwners(t *testing.T) {
 	}
 }
 
+func TestUnmappedOwnersOfTheSystem(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	count(f, 0, 0)
+	f.Snapshot.MountTables[1].Mounts[2].Root = "/usr/share"
+	want(t, f, Unmapped, "info docker:web /data")
+}
+
 func TestStaleSubID(t *testing.T) {
 	f := host()
 	inOwnUserNS(f)

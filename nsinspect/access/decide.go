@@ -1,10 +1,175 @@
 package access
 
+import (
+	"slices"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+)
+
 // Decide says whether the kernel lets the subject do an operation on the path of a walk. It does no I/O and changes none
 // of its arguments: decide again on changed facts to see what a change would do.
 func Decide(s *Subject, w *Walk, op Operation) Verdict {
-	return Verdict{
-		Target: s.Target, Op: string(op.Op), Args: op.Args, Path: w.Path, Verdict: Unknown, Steps: []Step{}, Fixes: []Fix{}, Assumptions: []string{},
-		Missing: "the rules",
+	return DecideWithout(RuleNone, s, w, op)
+}
+
+// DecideWithout is Decide by an engine that lacks one rule: where that rule would deny, it goes on. It is for tests which
+// show that every rule is needed.
+func DecideWithout(rule Rule, s *Subject, w *Walk, op Operation) Verdict {
+	j := judge{s: s, w: w, op: op, host: w.Host, without: rule, euid: s.Cred.UID.Effective, caps: s.Cred.CapEff}
+	j.fsuid, j.fsgid = s.Cred.UID.FS, s.Cred.GID.FS
+	j.v = Verdict{
+		Target: s.Target, Op: string(op.Op), Args: op.Args, Path: w.Path, Verdict: Allow,
+		Steps: make([]Step, 0, 2*len(w.Steps)+4), Fixes: []Fix{}, Assumptions: []string{},
 	}
+	j.decide()
+	j.finish()
+	j.v.Explanation = explain(s, w, op, &j.v)
+	return j.v
+}
+
+// judge is one decision under way. Its checks record a [Step] each and return whether the kernel would go on.
+type judge struct {
+	s       *Subject
+	w       *Walk
+	op      Operation
+	host    *Host
+	ns      *UserNS // the subject's
+	without Rule
+
+	// The credentials that are checked: access(2) takes others than the rest.
+	fsuid, fsgid, euid idmap.Kernel
+	caps               uint64
+
+	v Verdict
+}
+
+func (j *judge) decide() {
+	if j.host == nil {
+		j.unknown(j.w.Path, RuleNone, "the facts of the host")
+		return
+	}
+	j.ns = j.host.UserNS[j.s.UserNS]
+	if j.ns == nil {
+		j.unknown(j.w.Path, RuleNone, "the user namespace of "+j.s.Target)
+		return
+	}
+	if !j.host.InitialNS && (!j.fsuid.Mapped() || !j.fsgid.Mapped()) {
+		j.unknown(j.w.Path, RuleNone, "the ids of "+j.s.Target+", which are not mapped for nsview")
+		return
+	}
+	switch j.op.Op {
+	case OpLookup, OpLstat, OpChdir, OpReadlink:
+		j.look()
+	case OpRead, OpWrite, OpRdwr, OpAppend, OpOpentrunc, OpNoatime, OpOpencreat, OpCreate:
+		j.open()
+	case OpExec:
+		j.exec()
+	case OpMkdir, OpMkfifo, OpMknod, OpWhiteout, OpSymlink:
+		j.make()
+	case OpUnlink, OpRmdir:
+		j.remove()
+	case OpRename, OpNoreplace, OpExchange:
+		j.rename()
+	case OpLink:
+		j.link()
+	case OpTruncate:
+		j.truncate()
+	case OpChmod:
+		j.chmod()
+	case OpChown, OpLchown:
+		j.chown()
+	case OpTouch, OpUtimes:
+		j.utimes()
+	case OpSetxattr, OpGetxattr, OpGetACL:
+		j.xattr()
+	case OpAccess, OpEaccess:
+		j.access()
+	case OpConnect:
+		j.connect()
+	default:
+		j.unknown(j.w.Path, RuleNone, "what "+string(j.op.Op)+" is")
+	}
+}
+
+// pass records a check that lets the operation go on.
+func (j *judge) pass(n *Node, rule Rule, detail string) bool {
+	j.v.Steps = append(j.v.Steps, Step{Component: n.Path, Rule: rule, Result: Allow, Detail: detail})
+	j.v.Rule, j.v.Component, j.v.HostPath = rule, n.Path, n.Host
+	return true
+}
+
+// deny records the check that decides.
+func (j *judge) deny(n *Node, rule Rule, errno Errno, detail string) bool {
+	return j.denyAt(n.Path, n.Host, rule, errno, detail)
+}
+
+// denyAt is deny for a path where no file is.
+func (j *judge) denyAt(path, host string, rule Rule, errno Errno, detail string) bool {
+	if rule != RuleNone && rule == j.without {
+		return true
+	}
+	j.v.Steps = append(j.v.Steps, Step{Component: path, Rule: rule, Result: Deny, Errno: errno, Detail: detail})
+	j.v.Verdict, j.v.Errno, j.v.Rule, j.v.Component, j.v.HostPath = Deny, errno, rule, path, host
+	return false
+}
+
+// unknown ends the decision for want of a fact.
+func (j *judge) unknown(path string, rule Rule, missing string) bool {
+	j.v.Steps = append(j.v.Steps, Step{Component: path, Rule: rule, Result: Unknown, Detail: missing})
+	j.v.Verdict, j.v.Rule, j.v.Component, j.v.Missing = Unknown, rule, path, missing
+	return false
+}
+
+// assume notes a fact that could not be seen and that the answer relies on.
+func (j *judge) assume(what string) {
+	if !slices.Contains(j.v.Assumptions, what) {
+		j.v.Assumptions = append(j.v.Assumptions, what)
+	}
+}
+
+// inGroup is in_group_p() (kernel/groups.c). Groups that are not mapped in the subject's namespace count as well.
+func (j *judge) inGroup(id idmap.Kernel) bool {
+	return id.Mapped() && (id == j.fsgid || slices.Contains(j.s.Cred.Groups, id))
+}
+
+// inode is a user namespace's inode, for the maps of namespaces.
+type inode = nsinspect.Inode
+
+// finish adds what could still deny although no check of this procedure does.
+func (j *judge) finish() {
+	for _, a := range j.s.Assumptions {
+		j.assume(a)
+	}
+	for _, a := range j.w.Assumptions {
+		j.assume(a)
+	}
+	if j.v.Verdict != Allow || j.host == nil {
+		return
+	}
+	switch list := activeLSMs(j.host.LSMs); {
+	case j.host.LSMs == nil:
+		j.assume("no security module denies it: which are active could not be read")
+	case list != "":
+		j.assume("the security modules do not deny it: " + list)
+	}
+	if j.s.Cred.Seccomp == 2 {
+		j.assume("the target's seccomp filter lets the system call pass")
+	}
+}
+
+// activeLSMs are the modules that may deny access to files beyond this procedure.
+func activeLSMs(list []string) string {
+	out := ""
+	for _, name := range list {
+		switch name {
+		case "capability", "yama", "lockdown", "safesetid", "loadpin", "integrity", "ima", "evm":
+			continue
+		}
+		if out != "" {
+			out += ", "
+		}
+		out += name
+	}
+	return out
 }

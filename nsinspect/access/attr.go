@@ -1,0 +1,120 @@
+package access
+
+import "github.com/nsview/nsview/idmap"
+
+// chmod is chmod(2) (chmod_common(), setattr_prepare()).
+func (j *judge) chmod() {
+	at, ok := j.reach(j.w)
+	if !ok {
+		return
+	}
+	n := at.node
+	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.needOwner(n) {
+		j.copyUp(n)
+	}
+}
+
+// chown is chown(2) and lchown(2) (chown_common() in fs/open.c, chown_ok() and chgrp_ok() in fs/attr.c).
+func (j *judge) chown() {
+	at, ok := j.reach(j.w)
+	if !ok || !j.wantWrite(at.node) {
+		return
+	}
+	n := at.node
+	setUID, setGID := j.op.UID.Mapped(), j.op.GID.Mapped()
+	uid, gid := idmap.Kernel(j.op.UID), idmap.Kernel(j.op.GID)
+	if !j.ns.Initial {
+		uid, gid = j.ns.UID.ToOutside(j.op.UID), j.ns.GID.ToOutside(j.op.GID)
+	}
+	if (setUID && !uid.Mapped() || setGID && !gid.Mapped()) &&
+		!j.deny(n, RuleChownUnmappedCaller, "EINVAL", "the new owner is not mapped in the target's user namespace") {
+		return
+	}
+	killing := n.Type != Directory && (n.Mode&0o4000 != 0 || n.Mode&0o2010 == 0o2010 || n.Mode&0o2000 != 0 && j.host.Kernel.Since(6, 2) && !j.inGroup(n.GID.Seen) && !j.capOver(n, capFsetid))
+	if (setUID || setGID || killing || extFamily(n)) && n.Immutable == Yes && !j.deny(n, RuleImmutable, "EPERM", "the file is immutable") {
+		return
+	}
+	if (setUID || setGID || killing) && !j.flags(n) {
+		return
+	}
+	if !j.fitsMount(n, uid, setUID, gid, setGID) || !j.known(n) {
+		return
+	}
+	if (!setUID && !n.UID.Seen.Mapped() || !setGID && !n.GID.Seen.Mapped()) &&
+		!j.deny(n, RuleIdmapUnmapped, "EOVERFLOW", "an id that is to stay is not mapped by the mount") {
+		return
+	}
+	sb := n.Mount.Super.UserNS
+	if setUID && !j.mayGive(n, j.owner(n) && uid == n.UID.Seen, !n.UID.Seen.Mapped() && j.nsCap(sb, capChown)) {
+		return
+	}
+	if setGID && !j.mayGive(n, j.owner(n) && (gid == n.GID.Seen || j.inGroup(gid)), !n.GID.Seen.Mapped() && j.nsCap(sb, capChown)) {
+		return
+	}
+	if killing && !j.ownerOrCap(n) && !j.deny(n, RuleSUIDKill, "EPERM", "its set-id bits go with a new owner, which only its owner or CAP_FOWNER may do") {
+		return
+	}
+	j.copyUp(n)
+}
+
+// extFamily are the file systems whose ->setattr() refuses whatever is changed of an immutable file.
+func extFamily(n *Node) bool { return n.Mount.Super.FSType == "ext4" }
+
+// fitsMount: the new owner has to be representable through an idmapped mount.
+func (j *judge) fitsMount(n *Node, uid idmap.Kernel, setUID bool, gid idmap.Kernel, setGID bool) bool {
+	m := n.Mount
+	if !m.Idmapped {
+		return true
+	}
+	if !m.MapKnown {
+		return j.unknown(n.Path, RuleChownUnmappedFS, "the id map of the mount at "+m.Point)
+	}
+	if setUID && !m.UIDMap.OnDisk(uid).Mapped() || setGID && !m.GIDMap.OnDisk(gid).Mapped() {
+		return j.deny(n, RuleChownUnmappedFS, "EOVERFLOW", "the mount's map has no id on disk for the new owner")
+	}
+	return true
+}
+
+// mayGive is chown_ok() or chgrp_ok(): own says that the owner may do it, orphan that the id is unmapped and CAP_CHOWN
+// counts over the file system.
+func (j *judge) mayGive(n *Node, own, orphan bool) bool {
+	switch {
+	case own:
+		return j.pass(n, RuleModeOwner, "the target owns it")
+	case j.capOver(n, capChown) || orphan:
+		return j.pass(n, RuleCap+"CAP_CHOWN", "CAP_CHOWN")
+	case j.held(capChown):
+		return j.deny(n, RuleCapUnmappedInode, "EPERM", "CAP_CHOWN is held, but the file's ids are not both mapped in the target's user namespace")
+	}
+	return j.deny(n, RuleNotOwner, "EPERM", "a new owner needs CAP_CHOWN; a new group of one's own file, membership in it")
+}
+
+// utimes is utimensat(2) (vfs_utimes() in fs/utimes.c): now, for which W is enough, or explicit times.
+func (j *judge) utimes() {
+	at, ok := j.reach(j.w)
+	if !ok || !j.wantWrite(at.node) {
+		return
+	}
+	n := at.node
+	if j.op.Op == OpUtimes {
+		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.needOwner(n) {
+			j.copyUp(n)
+		}
+		return
+	}
+	if n.Immutable == Yes && !j.deny(n, RuleImmutable, "EPERM", "the file is immutable") {
+		return
+	}
+	if n.Immutable == NotTold {
+		j.immutableNotTold(n)
+	}
+	if !n.UID.Known {
+		j.known(n)
+		return
+	}
+	if j.ownerOrCap(n) || j.permission(n, wantW) {
+		if j.needMapped(n, "EOVERFLOW") {
+			j.copyUp(n)
+		}
+	}
+}

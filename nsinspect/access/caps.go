@@ -1,0 +1,98 @@
+package access
+
+import "github.com/nsview/nsview/idmap"
+
+// The capabilities that file access is about (include/uapi/linux/capability.h).
+const (
+	capChown         = 0
+	capDACOverride   = 1
+	capDACReadSearch = 2
+	capFowner        = 3
+	capFsetid        = 4
+	capSysAdmin      = 21
+	capMknod         = 27
+	capSetfcap       = 31
+)
+
+// nsCap is ns_capable() (security/commoncap.c cap_capable): whether the subject has a capability over a user namespace.
+// Capabilities count in the own namespace and below it; the creator of a namespace has all of them in it.
+func (j *judge) nsCap(target inode, bit int) bool {
+	for range len(j.host.UserNS) + 1 {
+		ns := j.host.UserNS[target]
+		switch {
+		case target == j.s.UserNS:
+			return j.caps&(1<<bit) != 0
+		case ns == nil || ns.Initial || ns.Parent == 0:
+			return false
+		case ns.Parent == j.s.UserNS && ns.Owner == j.euid && j.euid.Mapped():
+			return true
+		}
+		target = ns.Parent
+	}
+	return false
+}
+
+// initCap is capable(): over the initial user namespace.
+func (j *judge) initCap(bit int) bool { return j.ns.Initial && j.caps&(1<<bit) != 0 }
+
+// held is whether the subject has a capability in its own user namespace.
+func (j *judge) held(bit int) bool { return j.caps&(1<<bit) != 0 }
+
+// uidMapped and gidMapped are kuid_has_mapping() and kgid_has_mapping() in the subject's user namespace.
+func (j *judge) uidMapped(id idmap.Kernel) bool {
+	return id.Mapped() && (j.ns.Initial || j.ns.UID.ToInside(id).Mapped())
+}
+
+func (j *judge) gidMapped(id idmap.Kernel) bool {
+	return id.Mapped() && (j.ns.Initial || j.ns.GID.ToInside(id).Mapped())
+}
+
+// capOver is capable_wrt_inode_uidgid(): a capability counts for an inode whose ids are both mapped.
+func (j *judge) capOver(n *Node, bit int) bool {
+	return j.held(bit) && j.uidMapped(n.UID.Seen) && j.gidMapped(n.GID.Seen)
+}
+
+// owner reports whether the subject owns the file.
+func (j *judge) owner(n *Node) bool { return n.UID.Seen.Mapped() && n.UID.Seen == j.fsuid }
+
+// ownerOrCap is inode_owner_or_capable(): of the ids only the owner's has to be mapped.
+func (j *judge) ownerOrCap(n *Node) bool {
+	return j.owner(n) || j.held(capFowner) && j.uidMapped(n.UID.Seen)
+}
+
+// needOwner denies with EPERM unless the subject owns the file or has CAP_FOWNER for it.
+func (j *judge) needOwner(n *Node) bool {
+	switch {
+	case !n.UID.Known:
+		return j.unknown(n.Path, RuleNotOwner, "the owner of "+n.Path)
+	case j.owner(n):
+		return j.pass(n, RuleModeOwner, "the target owns it")
+	case j.ownerOrCap(n):
+		return j.pass(n, RuleCap+"CAP_FOWNER", "the target is not its owner, CAP_FOWNER stands in for that")
+	case j.held(capFowner):
+		return j.deny(n, RuleCapUnmappedInode, "EPERM", "owner only: CAP_FOWNER is held, but the owner is not mapped in the target's user namespace")
+	}
+	return j.deny(n, RuleNotOwner, "EPERM", "owner only: the target is not its owner and has no CAP_FOWNER")
+}
+
+// unmapped is HAS_UNMAPPED_ID(): an id of the file is not mapped by the mount or by the superblock's user namespace.
+func unmapped(n *Node) bool { return !n.UID.Seen.Mapped() || !n.GID.Seen.Mapped() }
+
+// known reports whether both ids of the file are known, and ends the decision if not.
+func (j *judge) known(n *Node) bool {
+	if !n.UID.Known || !n.GID.Known {
+		return j.unknown(n.Path, RuleIdmapUnmapped, "the owner of "+n.Path+" as its mount shows it")
+	}
+	return true
+}
+
+// needMapped refuses a file of which an id is unmapped.
+func (j *judge) needMapped(n *Node, errno Errno) bool {
+	switch {
+	case !j.known(n):
+		return false
+	case unmapped(n):
+		return j.deny(n, RuleIdmapUnmapped, errno, "the mount maps no id to its owner or group on disk")
+	}
+	return true
+}

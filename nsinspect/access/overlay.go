@@ -1,0 +1,86 @@
+package access
+
+// mounterPermission is the second half of ovl_permission() (fs/overlayfs/inode.c): whoever mounted the overlay needs the
+// same of the file in its layer. What is only in a lower layer will be copied up, for which it is read.
+func (j *judge) mounterPermission(n *Node, want uint32) bool {
+	o := n.Overlay
+	if o == nil {
+		return true
+	}
+	mounter := j.mounter(o)
+	if mounter == nil {
+		j.assume("who mounted the overlay may use its layers")
+		return true
+	}
+	if o.Real == nil {
+		if !mounter.ns.Initial {
+			return j.unknown(n.Path, RuleOverlayMounter, "the layers of the overlay at "+n.Mount.Point+": "+o.Missing)
+		}
+		j.assume("who mounted the overlay may use its layers")
+		return true
+	}
+	if !o.Upper && want&wantW != 0 && (n.Type == Regular || n.Type == Directory || n.Type == Symlink) {
+		want = want&^wantW | wantR
+	}
+	return j.asMounter(mounter, n, func() bool { return mounter.permission(o.Real, want) })
+}
+
+// mounter is the judge of the one who mounted an overlay. No interface shows its credentials: it is taken to be root of
+// the user namespace that it was mounted in, with all capabilities.
+func (j *judge) mounter(o *Overlay) *judge {
+	ns := j.host.UserNS[o.MounterNS]
+	if ns == nil {
+		return nil
+	}
+	m := &judge{s: &Subject{Target: "the mounter of the overlay", UserNS: o.MounterNS}, w: j.w, host: j.host, ns: ns, without: j.without, caps: 1<<41 - 1}
+	if !ns.Initial {
+		m.fsuid, m.fsgid = ns.UID.ToOutside(0), ns.GID.ToOutside(0)
+		j.assume("who mounted the overlay is root of its user namespace, with all capabilities")
+	}
+	m.euid = m.fsuid
+	return m
+}
+
+// asMounter makes a check as the mounter and takes its refusal as the subject's.
+func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
+	if check() {
+		return true
+	}
+	last := m.v.Steps[len(m.v.Steps)-1]
+	if m.v.Verdict == Unknown {
+		return j.unknown(n.Path, RuleOverlayMounter, m.v.Missing)
+	}
+	return j.deny(n, RuleOverlayMounter, last.Errno, "who mounted the overlay is refused by its layer: "+last.Detail)
+}
+
+// copyUp is what a change to a file of a lower layer needs first: its parents and itself are made in the upper layer, by
+// who mounted the overlay (fs/overlayfs/copy_up.c).
+func (j *judge) copyUp(n *Node) bool {
+	o := n.Overlay
+	if o == nil || o.Upper || o.Real == nil {
+		if o != nil && o.Real == nil {
+			j.assume("what the overlay has to copy up can be")
+		}
+		return true
+	}
+	m := j.mounter(o)
+	if m == nil || !j.host.Kernel.Since(6, 2) {
+		return true
+	}
+	for _, real := range append(o.CopyUp[:len(o.CopyUp):len(o.CopyUp)], o.Real) {
+		if !m.uidMapped(real.UID.Seen) || !m.gidMapped(real.GID.Seen) {
+			return j.deny(n, RuleOverlayCopyUp, "EOVERFLOW", "copy-up of "+real.Path+": its owner is not mapped in the user namespace of who mounted the overlay")
+		}
+		for _, a := range []*ACL{real.ACL, real.DefaultACL} {
+			if a == nil {
+				continue
+			}
+			for _, e := range a.Entries {
+				if e.Tag == ACLUser && !m.uidMapped(e.ID) || e.Tag == ACLGroup && !m.gidMapped(e.ID) {
+					return j.deny(n, RuleOverlayCopyUp, "EINVAL", "copy-up of "+real.Path+": its ACL names an id that is not mapped in the user namespace of who mounted the overlay")
+				}
+			}
+		}
+	}
+	return true
+}

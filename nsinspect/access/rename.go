@@ -1,0 +1,165 @@
+package access
+
+// rename is renameat2(2) (do_renameat2() and vfs_rename() in fs/namei.c).
+func (j *judge) rename() {
+	from, ok := j.walk(j.w)
+	if !ok {
+		return
+	}
+	if j.w.New == nil {
+		j.unknown(j.op.New, RuleNone, "what the second path is")
+		return
+	}
+	to, ok := j.walk(j.w.New)
+	if !ok {
+		return
+	}
+	if from.dir != nil && to.dir != nil && from.dir.Mount.ID != to.dir.Mount.ID {
+		j.denyAt(to.path, "", RuleXDev, "EXDEV", "the two paths are on different mounts")
+		return
+	}
+	if j.w.Last != "" || j.w.New.Last != "" || from.dir == nil || to.dir == nil {
+		errno := Errno("EBUSY")
+		if j.op.Op == OpNoreplace && (j.w.Last == "" && from.dir != nil) {
+			errno = "EEXIST"
+		}
+		j.denyAt(from.path, "", RuleBusy, errno, "the path names no entry of a directory")
+		return
+	}
+	if j.wantWrite(from.dir) && j.renamed(from, to) {
+		j.moved(from, to)
+	}
+}
+
+// renamed are the checks of the two names.
+func (j *judge) renamed(from, to found) bool {
+	exchange := j.op.Op == OpExchange
+	switch {
+	case from.node == nil:
+		return j.absent(from)
+	case to.node != nil && j.op.Op == OpNoreplace:
+		return j.deny(to.node, RuleExists, "EEXIST", "the new name is there")
+	case to.node == nil && exchange:
+		return j.absent(to)
+	case exchange && to.node.Type != Directory && j.w.New.TrailingSlash:
+		return j.deny(to.node, RuleNotDir, "ENOTDIR", "the path ends in a slash")
+	case from.node.Type != Directory && j.w.TrailingSlash:
+		return j.deny(from.node, RuleNotDir, "ENOTDIR", "the path ends in a slash")
+	case from.node.Type != Directory && !exchange && j.w.New.TrailingSlash:
+		return j.denyAt(to.path, "", RuleNotDir, "ENOTDIR", "the path ends in a slash")
+	case j.w.Ancestor == "old":
+		return j.denyAt(to.path, "", RuleInvalid, "EINVAL", "a directory is not moved into itself")
+	case j.w.Ancestor == "new" && exchange:
+		return j.denyAt(from.path, "", RuleInvalid, "EINVAL", "a directory is not exchanged with what is in it")
+	case j.w.Ancestor == "new":
+		return j.denyAt(to.path, "", RuleNotEmpty, "ENOTEMPTY", "the new name is a directory above the old one")
+	}
+	return true
+}
+
+// moved is vfs_rename().
+func (j *judge) moved(from, to found) {
+	if j.w.SameFile {
+		j.pass(from.node, RuleNone, "both names are one file: nothing is done")
+		return
+	}
+	exchange := j.op.Op == OpExchange
+	dir := from.node.Type == Directory
+	if !j.mayDelete(from.dir, from.node, dir) {
+		return
+	}
+	if to.node == nil {
+		if !j.mayCreate(to.dir) {
+			return
+		}
+	} else {
+		want := dir
+		if exchange {
+			want = to.node.Type == Directory
+		}
+		if !j.mayDelete(to.dir, to.node, want) {
+			return
+		}
+	}
+	if !j.w.SameDir {
+		// The entry ".." of a directory changes with it.
+		if dir && !j.permission(from.node, wantW) {
+			return
+		}
+		if exchange && to.node.Type == Directory && !j.permission(to.node, wantW) {
+			return
+		}
+	}
+	if !j.notBusy(from.node) || to.node != nil && !j.notBusy(to.node) {
+		return
+	}
+	if dir && from.node.Overlay != nil && (from.node.Overlay.Merged || !from.node.Overlay.Upper) {
+		j.unknown(from.node.Path, RuleXDev, "whether the overlay redirects directories (redirect_dir); else it is EXDEV")
+		return
+	}
+	if to.node != nil && !exchange && to.node.Type == Directory && !j.empty(to.node) {
+		return
+	}
+	if j.copyUp(from.node) && j.madeIn(from.dir) {
+		j.madeIn(to.dir)
+	}
+}
+
+// link is linkat(2) without following (do_linkat(), may_linkat(), vfs_link()).
+func (j *judge) link() {
+	from, ok := j.reach(j.w)
+	if !ok {
+		return
+	}
+	if j.w.New == nil {
+		j.unknown(j.op.New, RuleNone, "what the second path is")
+		return
+	}
+	to, ok := j.walk(j.w.New)
+	if !ok {
+		return
+	}
+	if j.w.New.Last != "" || to.dir == nil {
+		j.denyAt(to.path, "", RuleExists, "EEXIST", "the path names no entry of a directory")
+		return
+	}
+	if !j.newName(to, j.w.New, false) {
+		return
+	}
+	n := from.node
+	if n.Mount.ID != to.dir.Mount.ID && !j.denyAt(to.path, "", RuleXDev, "EXDEV", "the two paths are on different mounts") {
+		return
+	}
+	if !j.needMapped(n, "EOVERFLOW") || !j.protectedHardlink(n) || !j.mayCreate(to.dir) || !j.flags(n) {
+		return
+	}
+	if n.Type == Directory {
+		j.deny(n, RuleIsDir, "EPERM", "a directory has one name only")
+		return
+	}
+	if j.copyUp(n) {
+		j.madeIn(to.dir)
+	}
+}
+
+// protectedHardlink is may_linkat(): fs.protected_hardlinks.
+func (j *judge) protectedHardlink(n *Node) bool {
+	if j.host.ProtectedHardlinks == 0 || j.ownerOrCap(n) {
+		return true
+	}
+	safe := n.Type == Regular && n.Mode&0o4000 == 0 && n.Mode&0o2010 != 0o2010
+	if safe {
+		probe := *j
+		probe.v.Steps = nil
+		switch {
+		case probe.permission(n, wantR|wantW):
+			return true
+		case probe.v.Verdict == Unknown:
+			return j.unknown(n.Path, RuleProtectedHardlinks, probe.v.Missing)
+		}
+	}
+	if j.host.ProtectedHardlinks < 0 {
+		return j.unknown(n.Path, RuleProtectedHardlinks, "fs.protected_hardlinks")
+	}
+	return j.deny(n, RuleProtectedHardlinks, "EPERM", "fs.protected_hardlinks: neither the target's own nor one that it may read and write")
+}

@@ -1,0 +1,149 @@
+package access
+
+// found is where a walk of the subject arrived.
+type found struct {
+	node *Node // nil: there is no such name
+	dir  *Node // where the last name was looked up; nil for a path without names
+	path string
+}
+
+// walk goes along a path as the subject, up to where it is refused (link_path_walk() and step_into() in fs/namei.c).
+// A missing last name is no refusal: some operations make it.
+func (j *judge) walk(w *Walk) (found, bool) {
+	if w.Fail != "" && len(w.Steps) == 0 {
+		return found{}, j.failed(w)
+	}
+	if w.Start == nil {
+		return found{}, j.unknown(w.Path, RuleNone, orElse(w.Missing, "where the path starts"))
+	}
+	at := found{node: w.Start, path: w.Start.Path}
+	for i := range w.Steps {
+		l := &w.Steps[i]
+		if !j.search(l.Dir) {
+			return at, false
+		}
+		at = found{node: l.Found, dir: l.Dir, path: join(l.Dir.Path, l.Name)}
+		if l.Found == nil {
+			break
+		}
+		at.path = l.Found.Path
+		if l.Followed {
+			if !j.follow(w, l) {
+				return at, false
+			}
+			if l.End != nil {
+				at = found{node: l.End, dir: at.dir, path: l.End.Path}
+			}
+		}
+	}
+	if w.Fail != "" {
+		return at, j.failed(w)
+	}
+	if w.Missing != "" {
+		return at, j.unknown(at.path, RuleNone, w.Missing)
+	}
+	switch {
+	case len(w.Rest) > 0 && at.node == nil:
+		return at, j.absent(at)
+	case len(w.Rest) > 0 && at.node.Type != Directory:
+		return at, j.deny(at.node, RuleNotDir, "ENOTDIR", "a directory is needed here")
+	}
+	return at, true
+}
+
+// reach is walk for an operation on what is there.
+func (j *judge) reach(w *Walk) (found, bool) {
+	at, ok := j.walk(w)
+	switch {
+	case !ok:
+		return at, false
+	case at.node == nil:
+		return at, j.absent(at)
+	case w.TrailingSlash && at.node.Type != Directory:
+		return at, j.deny(at.node, RuleNotDir, "ENOTDIR", "the path ends in a slash")
+	}
+	return at, true
+}
+
+func (j *judge) absent(at found) bool {
+	return j.denyAt(at.path, "", RuleNotFound, "ENOENT", "there is no such name")
+}
+
+// follow is pick_link(): the checks of following a symbolic link.
+func (j *judge) follow(w *Walk, l *Lookup) bool {
+	link := l.Found
+	if l.Magic {
+		j.assume("the target may follow the magic link " + link.Path + " (ptrace access)")
+		return true
+	}
+	if l.Trailing && !j.protectedLink(w, l) {
+		return false
+	}
+	return !link.Mount.NoSymfollow || j.deny(link, RuleNoSymfollow, "ELOOP", "the mount does not let symbolic links be followed")
+}
+
+// protectedLink is may_follow_link(): fs.protected_symlinks. No capability overrides it.
+func (j *judge) protectedLink(_ *Walk, l *Lookup) bool {
+	link, dir := l.Found, l.Dir
+	if dir.Mode&0o1002 != 0o1002 || link.UID.Known && link.UID.Seen.Mapped() && link.UID.Seen == j.fsuid {
+		return true
+	}
+	if link.UID.Known && dir.UID.Known && dir.UID.Seen.Mapped() && dir.UID.Seen == link.UID.Seen {
+		return true
+	}
+	switch {
+	case j.host.ProtectedSymlinks == 0:
+		return true
+	case j.host.ProtectedSymlinks < 0:
+		return j.unknown(link.Path, RuleProtectedSymlinks, "fs.protected_symlinks")
+	case !link.UID.Known || !dir.UID.Known:
+		return j.unknown(link.Path, RuleProtectedSymlinks, "the owner of "+link.Path)
+	}
+	return j.deny(link, RuleProtectedSymlinks, "EACCES", "fs.protected_symlinks: a link of another user in a sticky directory that everybody may write to")
+}
+
+// failed is an error of the walk itself.
+func (j *judge) failed(w *Walk) bool {
+	rule := RuleNotFound
+	switch w.Fail {
+	case "ELOOP":
+		rule = RuleSymlinkLoop
+	case "ENAMETOOLONG":
+		rule = RuleNameTooLong
+	}
+	return j.denyAt(w.Path, "", rule, w.Fail, "the walk ends here")
+}
+
+// look is what needs the walk only: stat(2), lstat(2), readlink(2), and chdir(2), which also searches the directory.
+func (j *judge) look() {
+	at, ok := j.reach(j.w)
+	if !ok {
+		return
+	}
+	switch j.op.Op {
+	case OpReadlink:
+		if at.node.Type != Symlink {
+			j.deny(at.node, RuleInvalid, "EINVAL", "it is no symbolic link")
+		}
+	case OpChdir:
+		if at.node.Type != Directory {
+			j.deny(at.node, RuleNotDir, "ENOTDIR", "it is no directory")
+			return
+		}
+		j.permission(at.node, wantX)
+	}
+}
+
+func join(dir, name string) string {
+	if dir == "" || dir[len(dir)-1] == '/' {
+		return dir + name
+	}
+	return dir + "/" + name
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

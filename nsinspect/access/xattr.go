@@ -1,0 +1,110 @@
+package access
+
+import (
+	"slices"
+	"strings"
+)
+
+// xattr is setxattr(2) and getxattr(2) (xattr_permission() in fs/xattr.c). getacl reads system.posix_acl_access.
+func (j *judge) xattr() {
+	at, ok := j.reach(j.w)
+	if !ok {
+		return
+	}
+	n, name, set := at.node, j.op.Name, j.op.Op == OpSetxattr
+	if j.op.Op == OpGetACL {
+		name = "system.posix_acl_access"
+	}
+	if set && !j.wantWrite(n) {
+		return
+	}
+	if set && name == "security.capability" && !j.capOver(n, capSetfcap) {
+		if !j.held(capSetfcap) {
+			j.deny(n, RuleCap+"CAP_SETFCAP", "EPERM", "file capabilities need CAP_SETFCAP")
+		} else {
+			j.deny(n, RuleCapUnmappedInode, "EPERM", "CAP_SETFCAP is held, but the file's ids are not both mapped in the target's user namespace")
+		}
+		return
+	}
+	if strings.HasPrefix(name, "system.posix_acl_") {
+		j.aclXattr(n, name, set)
+		return
+	}
+	if set && (!j.flags(n) || !j.needMapped(n, "EPERM")) {
+		return
+	}
+	if j.xattrClass(n, name, set) && set {
+		j.copyUp(n)
+	}
+}
+
+func (j *judge) xattrClass(n *Node, name string, set bool) bool {
+	switch class, _, _ := strings.Cut(name, "."); class {
+	case "user":
+		if n.Type != Regular && n.Type != Directory {
+			if set {
+				return j.deny(n, RuleXattr, "EPERM", "only files and directories have user attributes")
+			}
+			return j.deny(n, RuleXattr, "ENODATA", "only files and directories have user attributes")
+		}
+		if set && n.Type == Directory && n.Mode&0o1000 != 0 && !j.needOwner(n) {
+			return false
+		}
+		want := uint32(wantR)
+		if set {
+			want = wantW
+		}
+		return j.permission(n, want) && (set || j.present(n, name))
+	case "trusted":
+		switch {
+		case j.initCap(capSysAdmin):
+		case set:
+			return j.deny(n, RuleInitCap, "EPERM", "trusted attributes need CAP_SYS_ADMIN of the initial user namespace")
+		default:
+			return j.deny(n, RuleInitCap, "ENODATA", "trusted attributes are hidden without CAP_SYS_ADMIN of the initial user namespace")
+		}
+		return set || j.present(n, name)
+	case "security":
+		if set && name != "security.capability" && !j.nsCap(n.Mount.Super.UserNS, capSysAdmin) {
+			return j.deny(n, RuleCap+"CAP_SYS_ADMIN", "EPERM", "security attributes need CAP_SYS_ADMIN over the file system")
+		}
+		return set || j.present(n, name)
+	}
+	return j.deny(n, RuleXattr, "EOPNOTSUPP", "no attributes have such names")
+}
+
+// present refuses to read what is not there.
+func (j *judge) present(n *Node, name string) bool {
+	switch {
+	case n.XattrsMissing != "":
+		return j.unknown(n.Path, RuleXattr, "the attributes of "+n.Path+": "+n.XattrsMissing)
+	case !slices.Contains(n.Xattrs, name):
+		return j.deny(n, RuleXattr, "ENODATA", "it has no such attribute")
+	}
+	return true
+}
+
+// aclXattr is vfs_set_acl() and vfs_get_acl().
+func (j *judge) aclXattr(n *Node, name string, set bool) {
+	if !set {
+		switch {
+		case n.NoACL || n.Type == Symlink:
+			j.deny(n, RuleNoACL, "EOPNOTSUPP", "the file system has no ACLs")
+		case n.ACLMissing != "":
+			j.unknown(n.Path, RuleXattr, "the ACL of "+n.Path+": "+n.ACLMissing)
+		case name == "system.posix_acl_access" && n.ACL == nil:
+			j.deny(n, RuleXattr, "ENODATA", "it has no ACL beyond its mode")
+		}
+		return
+	}
+	if !j.flags(n) || !j.needMapped(n, "EPERM") {
+		return
+	}
+	if n.NoACL {
+		j.deny(n, RuleNoACL, "EOPNOTSUPP", "the file system has no ACLs")
+		return
+	}
+	if j.needOwner(n) {
+		j.copyUp(n)
+	}
+}

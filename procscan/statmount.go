@@ -20,6 +20,8 @@ const (
 	statmountMntBasic      = 0x2
 	statmountMntRoot       = 0x8
 	statmountMntPoint      = 0x10
+	statmountFSType        = 0x20
+	statmountMntOpts       = 0x80   // Linux 6.11
 	statmountMntUIDMap     = 0x2000 // Linux 6.15
 	statmountMntGIDMap     = 0x4000
 	statmountIDMaps        = statmountMntUIDMap | statmountMntGIDMap
@@ -90,6 +92,11 @@ type mountStat struct {
 	point    string // "" when it cannot be reached from the root that listmount(2) starts at
 	uids     idmap.MountMap
 	gids     idmap.MountMap
+	attr     uint64 // MOUNT_ATTR_*
+	sbFlags  uint32 // SB_*
+	dev      string // MAJOR:MINOR of the superblock
+	fsType   string
+	options  string // of the superblock
 }
 
 // listMounts is listmount(2): the unique ids of the mounts below mount under, which may be listmountRoot, in the mount
@@ -168,7 +175,14 @@ func parseStatmount(b []byte) (mountStat, error) {
 	text := b[statmountHeader:a.Size]
 	m := mountStat{
 		answered: a.Mask, id: a.MntID, parent: a.MntParentID, oldID: int(a.MntIDOld),
-		magic: a.SBMagic, idmapped: a.MntAttr&mountAttrIdmap != 0,
+		magic: a.SBMagic, idmapped: a.MntAttr&mountAttrIdmap != 0, attr: a.MntAttr, sbFlags: a.SBFlags,
+		dev: fmt.Sprintf("%d:%d", a.SBDevMajor, a.SBDevMinor),
+	}
+	if m.answered&statmountFSType != 0 {
+		m.fsType, _ = cString(text, a.FSType)
+	}
+	if m.answered&statmountMntOpts != 0 {
+		m.options, _ = cString(text, a.MntOpts)
 	}
 	var err error
 	if m.answered&statmountMntRoot != 0 {

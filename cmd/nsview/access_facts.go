@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
 // prober reads who asks and what is on the way to a path, as it is when it is asked.
@@ -21,8 +21,8 @@ type prober interface {
 	Close()
 }
 
-func newProber(*nsinspect.Snapshot, string) (prober, error) {
-	return nil, errors.New("this build cannot read paths")
+func newProber(s *nsinspect.Snapshot, proc string) (prober, error) {
+	return pathwalk.NewProber(s, proc)
 }
 
 // fixes are the changes that would allow what is denied.

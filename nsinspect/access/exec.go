@@ -106,20 +106,7 @@ func (j *judge) maySUID(n *Node) bool {
 // capsFor reports whether the root for whom the file's capabilities were set is root of the subject's user namespace or
 // of one above it.
 func (j *judge) capsFor(n *Node) bool {
-	root := n.Caps.RootID
-	if n.Caps.Revision == 2 {
-		sb := j.host.UserNS[n.Mount.Super.UserNS]
-		if sb == nil {
-			return false
-		}
-		root = 0
-		if !sb.Initial {
-			root = sb.UID.ToOutside(0)
-		}
-		if n.Mount.Idmapped {
-			root = n.Mount.UIDMap.SeenAs(0)
-		}
-	}
+	root := n.Caps.RootID // 0 for revision 2: the kernel shows an observer whose root it is not a revision 3
 	for ns, at := j.ns, 0; ns != nil && at <= len(j.host.UserNS); ns, at = j.host.UserNS[ns.Parent], at+1 {
 		if ns.Initial && root == 0 || !ns.Initial && root.Mapped() && ns.UID.ToOutside(0) == root {
 			return true

@@ -1,0 +1,80 @@
+package pathwalk
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/procscan"
+)
+
+// accounts are the text of a container's own passwd and group: hostile, and read with a cap.
+type accounts struct{ passwd, group string }
+
+const maxAccounts = 4 << 20
+
+func readAccounts(proc string, pid int) (accounts, error) {
+	root, err := procscan.OpenRoot(proc + "/" + strconv.Itoa(pid) + "/root")
+	if err != nil {
+		return accounts{}, err
+	}
+	defer root.Close()
+	passwd, err := root.ReadFile("/etc/passwd", maxAccounts)
+	if err != nil {
+		return accounts{}, err
+	}
+	group, err := root.ReadFile("/etc/group", maxAccounts)
+	return accounts{string(passwd), string(group)}, err
+}
+
+// find resolves a user and a group as engines do: a name or a number; without a group the user's own, and with it the
+// groups that list the user.
+func (a accounts) find(user, group string, named bool) (uid, gid idmap.Inside, groups []idmap.Inside, err error) {
+	name := ""
+	id, numErr := strconv.ParseUint(user, 10, 32)
+	found := false
+	for line := range strings.SplitSeq(a.passwd, "\n") {
+		f := strings.Split(line, ":")
+		if len(f) < 4 || f[0] != user && (numErr != nil || f[2] != user) {
+			continue
+		}
+		u, err1 := strconv.ParseUint(f[2], 10, 32)
+		g, err2 := strconv.ParseUint(f[3], 10, 32)
+		if err1 == nil && err2 == nil {
+			name, uid, gid, found = f[0], idmap.Inside(u), idmap.Inside(g), true
+			break
+		}
+	}
+	if !found {
+		if numErr != nil {
+			return 0, 0, nil, fmt.Errorf("no user %q in the /etc/passwd of the target", user)
+		}
+		uid, gid = idmap.Inside(id), 0
+	}
+	for line := range strings.SplitSeq(a.group, "\n") {
+		f := strings.Split(line, ":")
+		if len(f) < 4 {
+			continue
+		}
+		g, err := strconv.ParseUint(f[2], 10, 32)
+		if err != nil {
+			continue
+		}
+		if named && (f[0] == group || f[2] == group) {
+			return uid, idmap.Inside(g), nil, nil
+		}
+		if !named && name != "" && slices.Contains(strings.Split(f[3], ","), name) {
+			groups = append(groups, idmap.Inside(g))
+		}
+	}
+	if named {
+		g, err := strconv.ParseUint(group, 10, 32)
+		if err != nil {
+			return 0, 0, nil, fmt.Errorf("no group %q in the /etc/group of the target", group)
+		}
+		return uid, idmap.Inside(g), nil, nil
+	}
+	return uid, gid, groups, nil
+}

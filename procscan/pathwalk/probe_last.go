@@ -1,0 +1,138 @@
+package pathwalk
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect/access"
+	"golang.org/x/sys/unix"
+)
+
+// lookLast reads what only an operation on the last name asks of it.
+func (r *trail) lookLast(n *access.Node, self string, mountRoot bool) {
+	switch r.op.Op {
+	case access.OpUnlink, access.OpRmdir, access.OpRename, access.OpNoreplace, access.OpExchange:
+		if mountRoot && n.Mount.ID != r.node.Mount.ID {
+			// The operation is about the directory below, which the mount hides.
+			n.Busy = access.Yes
+			n.UID.Known, n.GID.Known = false, false
+		} else {
+			n.Busy = access.No
+		}
+		if n.Type == access.Directory {
+			n.Empty = emptyDir(self)
+		}
+	case access.OpGetxattr, access.OpSetxattr:
+		n.Xattrs, n.XattrsMissing = xattrs(self)
+	case access.OpExec:
+		if n.Type == access.Regular {
+			n.Caps, n.CapsMissing = fileCaps(self)
+			n.Exec = r.program(self)
+		}
+	}
+}
+
+func emptyDir(self string) access.Fact {
+	f, err := os.OpenFile(self, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return access.NotTold
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return access.FactOf(len(names) == 0)
+}
+
+func xattrs(self string) ([]string, string) {
+	buf := make([]byte, 1<<16)
+	k, err := unix.Listxattr(self, buf)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, err.Error()
+	}
+	return strings.FieldsFunc(string(buf[:max(k, 0)]), func(c rune) bool { return c == 0 }), ""
+}
+
+// fileCaps reads security.capability (struct vfs_ns_cap_data in include/uapi/linux/capability.h).
+func fileCaps(self string) (*access.FileCaps, string) {
+	b := make([]byte, 64)
+	k, err := unix.Getxattr(self, "security.capability", b)
+	switch {
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.EOPNOTSUPP):
+		return nil, ""
+	case err != nil:
+		return nil, err.Error()
+	case k < 20:
+		return nil, "a revision that nsview does not know"
+	}
+	le := binary.LittleEndian
+	magic := le.Uint32(b)
+	c := &access.FileCaps{
+		Revision: int(magic >> 24), Effective: magic&1 != 0,
+		Permitted:   uint64(le.Uint32(b[4:])) | uint64(le.Uint32(b[12:]))<<32,
+		Inheritable: uint64(le.Uint32(b[8:])) | uint64(le.Uint32(b[16:]))<<32,
+	}
+	if c.Revision == 3 && k >= 24 {
+		c.RootID = idmap.Kernel(le.Uint32(b[20:]))
+	}
+	return c, ""
+}
+
+// maxScriptLine is how much of a program the kernel reads to tell its format (BINPRM_BUF_SIZE).
+const maxScriptLine = 256
+
+// program reads what execve(2) reads: the format, and the interpreter, which is walked to in turn.
+func (r *trail) program(self string) *access.Exec {
+	f, err := os.OpenFile(self, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return &access.Exec{Missing: err.Error()}
+	}
+	defer f.Close()
+	head := make([]byte, maxScriptLine)
+	k, _ := f.ReadAt(head, 0)
+	head = head[:k]
+	switch {
+	case bytes.HasPrefix(head, []byte("#!")):
+		line, _, _ := bytes.Cut(head[2:], []byte("\n"))
+		fields := strings.FieldsFunc(string(line), func(c rune) bool { return c == ' ' || c == '\t' || c == 0 })
+		if len(fields) == 0 {
+			return &access.Exec{Format: "unknown"}
+		}
+		return &access.Exec{Format: "script", Interpreter: r.interpreter(fields[0])}
+	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+		file, err := elf.NewFile(f)
+		if err != nil {
+			return &access.Exec{Format: "unknown"}
+		}
+		out := &access.Exec{Format: "elf"}
+		for _, p := range file.Progs {
+			if p.Type != elf.PT_INTERP || p.Filesz > maxPath {
+				continue
+			}
+			text := make([]byte, p.Filesz)
+			if _, err := p.ReadAt(text, 0); err == nil {
+				out.Interpreter = r.interpreter(strings.TrimRight(string(text), "\x00"))
+			}
+			break
+		}
+		return out
+	}
+	return &access.Exec{Format: "unknown"}
+}
+
+// maxInterpreters: the kernel follows five.
+const maxInterpreters = 6
+
+func (r *trail) interpreter(name string) *access.Walk {
+	if r.depth >= maxInterpreters {
+		return &access.Walk{Host: r.host, Path: name, Fail: "ELOOP"}
+	}
+	w, err := r.p.walkOne(r.host, r.who, r.task, r.op, name, followLast, r.mounts, r.depth+1)
+	if err != nil {
+		return &access.Walk{Host: r.host, Path: name, Missing: err.Error()}
+	}
+	return w
+}

@@ -1,0 +1,299 @@
+package pathwalk
+
+import (
+	"encoding/binary"
+	"errors"
+	"strconv"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"golang.org/x/sys/unix"
+)
+
+// sighted is a file that the walk came to.
+type sighted struct {
+	node  *access.Node
+	place place
+	magic bool // a magic link of procfs
+}
+
+// statxMntIDUnique asks statx(2) for the id of a mount that is never given twice (Linux 6.8).
+const statxMntIDUnique = 0x4000
+
+// look reads what an open file (O_PATH) is. last asks also for what only operations on it need.
+func (r *trail) look(fd int, where string, last bool) (sighted, error) {
+	var x unix.Statx_t
+	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|statxMntIDUnique, &x); err != nil {
+		return sighted{}, err
+	}
+	if x.Mask&statxMntIDUnique == 0 {
+		return sighted{}, errors.New("the kernel does not tell mounts apart (statx STATX_MNT_ID_UNIQUE, Linux 6.8)")
+	}
+	m, err := r.mount(x.Mnt_id)
+	if err != nil {
+		return sighted{}, err
+	}
+	dev := devString(x.Dev_major, x.Dev_minor)
+	n := &access.Node{
+		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: dev, Inode: x.Ino, Nlink: uint64(x.Nlink),
+		Mount: m, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
+	}
+	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
+	self := "/proc/self/fd/" + strconv.Itoa(fd)
+	n.Host = r.hostPath(fd)
+	switch n.Type {
+	case access.Symlink:
+		buf := make([]byte, maxPath)
+		k, err := unix.Readlinkat(fd, "", buf)
+		if err != nil {
+			return sighted{}, err
+		}
+		n.Link = string(buf[:k])
+	case access.CharDevice, access.BlockDevice:
+		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
+		r.readACL(n, self)
+	default:
+		r.readACL(n, self)
+	}
+	if n.Immutable == access.NotTold && (n.Type == access.Regular || n.Type == access.Directory) {
+		readFlags(n, self)
+	}
+	if last {
+		r.lookLast(n, self, x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0)
+	}
+	if m.Super.FSType == "overlay" {
+		n.Overlay = &access.Overlay{Missing: "its layers were not looked at", Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS}
+	}
+	return sighted{node: n, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
+}
+
+// hostPath is the path by which the observer's kernel names an open file. In another mount namespace it is from the root of
+// that one and says nothing on the host: then it is "".
+func (r *trail) hostPath(fd int) string {
+	if r.task.MntNS != r.p.snap.Observer.MntNS {
+		return ""
+	}
+	name, err := fdPath(fd)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func attribute(x *unix.Statx_t, bit uint64) access.Fact {
+	if x.Attributes_mask&bit == 0 {
+		return access.NotTold
+	}
+	return access.FactOf(x.Attributes&bit != 0)
+}
+
+// The flags of FS_IOC_GETFLAGS (include/uapi/linux/fs.h).
+const (
+	flagImmutable = 0x10
+	flagAppend    = 0x20
+)
+
+// readFlags asks for the flags that statx(2) does not tell on every file system (FS_IOC_GETFLAGS).
+func readFlags(n *access.Node, self string) {
+	fd, err := unix.Open(self, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NOATIME, 0)
+	if err != nil {
+		if fd, err = unix.Open(self, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
+			return
+		}
+	}
+	defer unix.Close(fd)
+	flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EOPNOTSUPP) {
+		n.Immutable, n.Append = access.No, access.No // a file system without flags
+		return
+	}
+	if err == nil {
+		n.Immutable, n.Append = access.FactOf(flags&flagImmutable != 0), access.FactOf(flags&flagAppend != 0)
+	}
+}
+
+// ids are the ids of a file in two faces. 65534 may be an id or stand for one that is not mapped: the mount's map tells.
+func (r *trail) ids(m *access.Mount, uid, gid uint32) (u, g access.ID) {
+	o := &r.p.snap.Observer
+	sb := r.host.UserNS[m.Super.UserNS]
+	return r.id(m, m.UIDMap, sb, false, uid, o.OverflowUID), r.id(m, m.GIDMap, sb, true, gid, o.OverflowGID)
+}
+
+func (r *trail) id(m *access.Mount, mounted idmap.MountMap, sb *access.UserNS, group bool, raw, overflow uint32) access.ID {
+	id := access.ID{OnDisk: idmap.UnmappedDisk, Seen: idmap.Kernel(raw), Known: true}
+	maps := idmap.MountIDs{Idmapped: m.Idmapped, Map: mounted}
+	if sb != nil {
+		maps.Superblock = sb.UID
+		if group {
+			maps.Superblock = sb.GID
+		}
+		if sb.Initial {
+			maps.Superblock = idmap.Identity()
+		}
+	}
+	if raw == overflow {
+		switch {
+		case !r.host.InitialNS, m.Idmapped && !m.MapKnown, sb == nil:
+			id.Known = false
+			return id
+		case m.Idmapped && !maps.OnDisk(id.Seen).Mapped():
+			id.Seen = idmap.UnmappedKernel
+			return id
+		case !m.Idmapped && !sb.Initial && !maps.OnDisk(id.Seen).Mapped():
+			id.Seen = idmap.UnmappedKernel
+			return id
+		case m.Idmapped:
+			id.Known = false // mapped by the mount, and what an unmapped id looks like too
+			return id
+		}
+	}
+	if sb != nil && (!m.Idmapped || m.MapKnown) {
+		id.OnDisk = maps.OnDisk(id.Seen)
+	}
+	return id
+}
+
+// mount is the mount with a unique id, as it is now.
+func (r *trail) mount(id uint64) (*access.Mount, error) {
+	if m := r.mounts[id]; m != nil {
+		return m, nil
+	}
+	nsID := r.task.MntID
+	if r.task.MntNS == r.p.snap.Observer.MntNS {
+		nsID = 0
+	}
+	now, err := procscan.StatMount(nsID, id)
+	if err != nil {
+		return nil, err
+	}
+	m := &access.Mount{
+		ID: now.ID, Point: now.Point, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID,
+		NoSymfollow: now.NoSymfollow, Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap,
+	}
+	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
+	owner := r.p.superOwner(r.task, now.Dev, now.FSType)
+	m.Super.UserNS, m.Super.UserNSAssumed = owner.ns, owner.assumed
+	r.mounts[id] = m
+	return m, nil
+}
+
+// superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user
+// namespace may mount are its own; of the others it is the one that owns the outermost mount namespace which has the
+// superblock.
+func (p *Prober) superOwner(t *procscan.Task, dev, fsType string) superOwner {
+	initial := p.snap.Observer.UserNS
+	switch fsType {
+	case "tmpfs", "ramfs", "overlay", "fuse", "fuseblk", "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "devpts", "bpf", "binfmt_misc":
+	default:
+		return superOwner{ns: initial}
+	}
+	key := ownerKey{t.MntNS, dev}
+	if o, ok := p.owner[key]; ok {
+		return o
+	}
+	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
+	if has(p.snap.Mounts(p.snap.Observer.MountTable), dev) || t.MntNS == p.snap.Observer.MntNS {
+		o = superOwner{ns: initial}
+	} else {
+		for i := range p.snap.MountTables {
+			table := &p.snap.MountTables[i]
+			if owner := p.mntOwner(table.MntNS); owner != 0 && p.above(owner, o.ns) && has(table, dev) {
+				o = superOwner{ns: owner, assumed: owner != initial}
+			}
+		}
+	}
+	p.owner[key] = o
+	return o
+}
+
+func has(t *nsinspect.MountTable, dev string) bool {
+	if t == nil {
+		return false
+	}
+	for i := range t.Mounts {
+		if t.Mounts[i].Dev == dev {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Prober) mntOwner(mnt nsinspect.Inode) nsinspect.Inode {
+	for i := range p.snap.Namespaces {
+		if n := &p.snap.Namespaces[i]; n.Inode == mnt {
+			return n.OwnerUserNS
+		}
+	}
+	return 0
+}
+
+// above reports whether a user namespace is an ancestor of another.
+func (p *Prober) above(up, down nsinspect.Inode) bool {
+	for range len(p.host.UserNS) {
+		ns := p.host.UserNS[down]
+		if ns == nil || ns.Parent == 0 {
+			return false
+		}
+		if down = ns.Parent; down == up {
+			return true
+		}
+	}
+	return false
+}
+
+// readACL reads the ACLs of a file, with ids as its mount shows them.
+func (r *trail) readACL(n *access.Node, self string) {
+	var err error
+	n.ACL, err = getACL(self, "system.posix_acl_access")
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		n.NoACL = true
+	case err != nil:
+		n.ACLMissing = err.Error()
+	}
+}
+
+func getACL(self, name string) (*access.ACL, error) {
+	buf := make([]byte, 1024)
+	for {
+		k, err := unix.Getxattr(self, name, buf)
+		switch {
+		case errors.Is(err, unix.ENODATA):
+			return nil, nil
+		case errors.Is(err, unix.ERANGE) && len(buf) < 1<<16:
+			buf = make([]byte, 1<<16)
+		case err != nil:
+			return nil, err
+		default:
+			return parseACL(buf[:k])
+		}
+	}
+}
+
+// errACL: what the kernel never writes.
+var errACL = errors.New("the ACL makes no sense")
+
+// parseACL reads the value of system.posix_acl_access (include/uapi/linux/posix_acl_xattr.h): a version, 2, of 32 bits,
+// then entries of a tag and permissions, 16 bits each, and an id of 32; little endian.
+func parseACL(b []byte) (*access.ACL, error) {
+	if len(b) < 4 || len(b)%8 != 4 || binary.LittleEndian.Uint32(b) != 2 {
+		return nil, errACL
+	}
+	tags := map[uint16]access.ACLTag{1: access.ACLUserObj, 2: access.ACLUser, 4: access.ACLGroupObj, 8: access.ACLGroup, 16: access.ACLMask, 32: access.ACLOther}
+	a := &access.ACL{}
+	for b = b[4:]; len(b) > 0; b = b[8:] {
+		tag := tags[binary.LittleEndian.Uint16(b)]
+		if tag == "" {
+			return nil, errACL
+		}
+		e := access.ACLEntry{Tag: tag, Perm: uint32(binary.LittleEndian.Uint16(b[2:])) & 7, ID: idmap.UnmappedKernel}
+		if tag == access.ACLUser || tag == access.ACLGroup {
+			e.ID = idmap.Kernel(binary.LittleEndian.Uint32(b[4:]))
+		}
+		a.Entries = append(a.Entries, e)
+	}
+	return a, nil
+}

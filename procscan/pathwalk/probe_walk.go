@@ -1,0 +1,349 @@
+package pathwalk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxLinks = 40   // MAXSYMLINKS
+	maxPath  = 4096 // PATH_MAX, with the NUL
+	maxName  = 255  // NAME_MAX
+)
+
+// follows says what an operation does at the last name of its path.
+type follows int
+
+const (
+	followLast follows = iota
+	stayOnLink
+	nameOnly // the name in its directory is what counts (filename_parentat() in fs/namei.c)
+)
+
+func followsOf(op access.Op) follows {
+	switch op {
+	case access.OpLstat, access.OpReadlink, access.OpLchown, access.OpLink, access.OpCreate:
+		return stayOnLink
+	case access.OpMkdir, access.OpMkfifo, access.OpMknod, access.OpWhiteout, access.OpSymlink, access.OpUnlink, access.OpRmdir,
+		access.OpRename, access.OpNoreplace, access.OpExchange:
+		return nameOnly
+	}
+	return followLast
+}
+
+// Walk reads what is on the way to a path, and to the second one that an operation has, as the subject resolves them.
+func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
+	host := *p.host
+	host.ProtectedSymlinks, host.ProtectedHardlinks = p.sysctl("protected_symlinks"), p.sysctl("protected_hardlinks")
+	host.ProtectedRegular, host.ProtectedFifos = p.sysctl("protected_regular"), p.sysctl("protected_fifos")
+	if s.PID == 0 {
+		return p.stoppedWalk(ctx, &host, s, op, name)
+	}
+	return procscan.InTime(ctx, deadline, func() (*access.Walk, error) {
+		t, err := procscan.ReadTask(p.proc, s.PID)
+		if err != nil {
+			return nil, err
+		}
+		return p.walkIn(&host, strconv.Itoa(s.PID), &t, op, name)
+	})
+}
+
+// stoppedWalk resolves a path of a container that is not running on the host, below the mount that its engine would make.
+func (p *Prober) stoppedWalk(ctx context.Context, host *access.Host, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
+	w := &access.Walk{Host: host, Path: name, Missing: "what is at " + name + " in a container that is not running"}
+	if s.Container == nil {
+		return w, nil
+	}
+	on, ok := s.Container.HostPath(name)
+	if !ok {
+		return w, nil
+	}
+	return procscan.InTime(ctx, deadline, func() (*access.Walk, error) {
+		t, err := procscan.ReadTask(p.proc, p.self())
+		if err != nil {
+			return nil, err
+		}
+		w, err := p.walkIn(host, "self", &t, op, on)
+		if err != nil {
+			return nil, err
+		}
+		// The container is given the mounted directory itself: what is above it on the host is not in its way.
+		source, _ := s.Container.HostPath(mountedAt(s, name))
+		for i := range w.Steps {
+			if w.Steps[i].Found != nil && w.Steps[i].Found.Path == source {
+				w.Start, w.Steps = w.Steps[i].Found, w.Steps[i+1:]
+				break
+			}
+		}
+		return w, nil
+	})
+}
+
+func mountedAt(s *access.Subject, name string) string {
+	best := ""
+	for _, m := range s.Container.Mounts {
+		if (name == m.Destination || strings.HasPrefix(name, strings.TrimSuffix(m.Destination, "/")+"/")) && len(m.Destination) > len(best) {
+			best = m.Destination
+		}
+	}
+	return best
+}
+
+func (p *Prober) self() int { return p.snap.Observer.PID }
+
+// trail is one walk under way.
+type trail struct {
+	p    *Prober
+	host *access.Host
+	task *procscan.Task
+	op   access.Operation
+	w    *access.Walk
+
+	root, at     int // directories, opened O_PATH
+	rootID, atID place
+	node         *access.Node // of at
+	links        int
+	mounts       map[uint64]*access.Mount
+	fds          []int
+	who          string // in procfs: a PID, or self
+	depth        int    // of interpreters
+}
+
+// place tells one directory of one mount from another.
+type place struct {
+	mount, inode uint64
+	dev          string
+}
+
+func (p *Prober) walkIn(host *access.Host, who string, t *procscan.Task, op access.Operation, name string) (*access.Walk, error) {
+	mounts := map[uint64]*access.Mount{}
+	w, err := p.walkOne(host, who, t, op, name, followsOf(op.Op), mounts, 0)
+	if err != nil || op.New == "" {
+		return w, err
+	}
+	if w.New, err = p.walkOne(host, who, t, op, op.New, nameOnly, mounts, 0); err != nil {
+		return nil, err
+	}
+	relate(w)
+	return w, nil
+}
+
+// relate says how the two paths of an operation hang together.
+func relate(w *access.Walk) {
+	dir := func(w *access.Walk) (*access.Node, *access.Node) {
+		if len(w.Steps) == 0 || len(w.Rest) > 0 {
+			return nil, nil
+		}
+		l := &w.Steps[len(w.Steps)-1]
+		return l.Dir, l.Found
+	}
+	oldDir, old := dir(w)
+	newDir, now := dir(w.New)
+	same := func(a, b *access.Node) bool {
+		return a != nil && b != nil && a.Dev == b.Dev && a.Inode == b.Inode && a.Mount.ID == b.Mount.ID
+	}
+	w.SameDir, w.SameFile = same(oldDir, newDir), same(old, now)
+	above := func(n *access.Node, w *access.Walk) bool {
+		for i := range w.Steps {
+			if same(n, w.Steps[i].Dir) && n.Type == access.Directory {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case w.SameFile:
+	case above(old, w.New):
+		w.Ancestor = "old"
+	case above(now, w):
+		w.Ancestor = "new"
+	}
+}
+
+func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op access.Operation, name string, last follows, mounts map[uint64]*access.Mount, depth int) (*access.Walk, error) {
+	w := &access.Walk{Host: host, Path: name, Steps: []access.Lookup{}}
+	switch {
+	case name == "":
+		w.Fail = "ENOENT"
+		return w, nil
+	case len(name) >= maxPath:
+		w.Fail = "ENAMETOOLONG"
+		return w, nil
+	}
+	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, who: who, depth: depth}
+	defer r.close()
+	var err error
+	if r.root, err = r.open(p.proc + "/" + who + "/root"); err != nil {
+		return nil, err
+	}
+	root, err := r.look(r.root, "/", false)
+	if err != nil {
+		return nil, err
+	}
+	r.rootID = root.place
+	r.at, r.atID, r.node = r.root, root.place, root.node
+	if name[0] != '/' {
+		link := p.proc + "/" + who + "/cwd"
+		if r.at, err = r.open(link); err != nil {
+			return nil, err
+		}
+		text, err := fdPath(r.at)
+		if err != nil {
+			return nil, err
+		}
+		cwd, err := r.look(r.at, text, false)
+		if err != nil {
+			return nil, err
+		}
+		r.atID, r.node = cwd.place, cwd.node
+	}
+	w.Start = r.node
+	w.TrailingSlash = strings.HasSuffix(name, "/") && strings.Trim(name, "/") != ""
+	r.names(split(name), last, true)
+	if strings.Trim(name, "/") == "" {
+		w.Last = "/"
+	}
+	return w, nil
+}
+
+func (r *trail) open(name string) (int, error) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("%s: %w", name, err)
+	}
+	r.fds = append(r.fds, fd)
+	return fd, nil
+}
+
+func (r *trail) close() {
+	for _, fd := range r.fds {
+		_ = unix.Close(fd)
+	}
+}
+
+func split(name string) []string {
+	return strings.FieldsFunc(name, func(c rune) bool { return c == '/' })
+}
+
+// names looks one name after the other up. It reports false when the walk has ended for good.
+func (r *trail) names(list []string, last follows, trailing bool) bool {
+	for i, name := range list {
+		final := i == len(list)-1
+		lookup := access.Lookup{Dir: r.node, Name: name, Trailing: final && trailing}
+		if final && trailing && (name == "." || name == "..") {
+			r.w.Last = name
+		}
+		rest := list[i+1:]
+		if len(name) > maxName {
+			r.w.Steps = append(r.w.Steps, lookup)
+			r.w.Fail, r.w.Rest = "ENAMETOOLONG", rest
+			return false
+		}
+		fd, file, err := r.lookup(name, final && trailing)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			r.w.Steps = append(r.w.Steps, lookup)
+			r.w.Rest = rest
+			return false
+		case err != nil:
+			r.w.Missing = "what is at " + path.Join(r.node.Path, name) + ": " + err.Error()
+			r.w.Rest = rest
+			r.w.Steps = append(r.w.Steps, access.Lookup{Dir: r.node, Name: name, Found: &access.Node{Path: path.Join(r.node.Path, name), Type: access.Directory, Mount: r.node.Mount}})
+			return false
+		}
+		lookup.Found = file.node
+		if file.node.Type == access.Symlink && (!final || !trailing || last == followLast || last == stayOnLink && r.w.TrailingSlash && r.op.Op != access.OpCreate) {
+			lookup.Followed = true
+			r.w.Steps = append(r.w.Steps, lookup)
+			if !r.followLink(file, final, trailing, last, rest) {
+				return false
+			}
+			continue
+		}
+		r.w.Steps = append(r.w.Steps, lookup)
+		if file.node.Type != access.Directory {
+			if !final {
+				r.w.Rest = rest
+			}
+			return false
+		}
+		r.at, r.atID, r.node = fd, file.place, file.node
+	}
+	return true
+}
+
+// followLink goes on with the text of a symbolic link.
+func (r *trail) followLink(link sighted, final, trailing bool, last follows, rest []string) bool {
+	fail := func(errno access.Errno) bool {
+		r.w.Fail, r.w.Rest = errno, rest
+		return false
+	}
+	if r.links++; r.links > maxLinks {
+		return fail("ELOOP")
+	}
+	if link.magic {
+		r.w.Missing, r.w.Rest = "where the magic link "+link.node.Path+" leads the target", rest
+		return false
+	}
+	text := link.node.Link
+	if text == "" {
+		return fail("ENOENT")
+	}
+	if text[0] == '/' {
+		root, err := r.look(r.root, "/", false)
+		if err != nil {
+			r.w.Missing = err.Error()
+			return false
+		}
+		r.at, r.atID, r.node = r.root, root.place, root.node
+	}
+	names := split(text)
+	if len(names) == 0 {
+		r.w.Steps[len(r.w.Steps)-1].End = r.node
+		return true
+	}
+	if final && trailing && strings.HasSuffix(text, "/") {
+		r.w.TrailingSlash = true
+	}
+	if !r.names(names, last, final && trailing) {
+		if !final && r.w.Fail == "" && r.w.Missing == "" {
+			r.w.Rest = append(r.w.Rest, rest...)
+		}
+		return false
+	}
+	return true
+}
+
+// lookup opens one name in the directory where the walk is, without following it.
+func (r *trail) lookup(name string, last bool) (int, sighted, error) {
+	where := path.Join(r.node.Path, name)
+	if name == "." {
+		return r.at, sighted{node: r.node, place: r.atID}, nil
+	}
+	if name == ".." && r.atID == r.rootID {
+		return r.at, sighted{node: r.node, place: r.atID}, nil
+	}
+	fd, err := unix.Openat(r.at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, sighted{}, err
+	}
+	r.fds = append(r.fds, fd)
+	s, err := r.look(fd, where, last)
+	if err == nil && s.node.Type == access.Symlink && s.node.Mount.Super.FSType == "proc" {
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+		plain, err := unix.Openat2(r.at, name, &how)
+		if err == nil {
+			_ = unix.Close(plain)
+		}
+		s.magic = errors.Is(err, unix.ELOOP) || name == "self" || name == "thread-self"
+	}
+	return fd, s, err
+}

@@ -26,4 +26,6 @@ func newProber(s *nsinspect.Snapshot, proc string) (prober, error) {
 }
 
 // fixes are the changes that would allow what is denied.
-func fixes(*access.Subject, *access.Walk, access.Operation, access.Verdict) []access.Fix { return nil }
+func fixes(s *access.Subject, w *access.Walk, op access.Operation, v access.Verdict) []access.Fix {
+	return access.Fixes(s, w, op, v)
+}

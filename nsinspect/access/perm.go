@@ -22,6 +22,7 @@ func letters(want uint32) string {
 // search is may_lookup(): the directory that a name is looked up in has to be searchable.
 func (j *judge) search(dir *Node) bool {
 	if j.permission(dir, wantX) {
+		j.v.Steps[len(j.v.Steps)-1].Rule = RuleWalkX
 		return true
 	}
 	if j.v.Verdict == Deny {

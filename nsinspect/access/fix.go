@@ -1,0 +1,199 @@
+package access
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Fixes are the smallest changes known that would have a denied operation allowed, those that open least first. Each is
+// proven: its changes are made to a copy of the facts, and [Decide] allows the operation on them. Where one change only
+// uncovers the next denial (two directories that may not be searched), a fix has the commands of all. A denial that no
+// permission decides, such as a name that is missing, has none. None of the arguments is changed.
+//
+// Commands are for a root shell of the observer. Ids in them are those of the side on which they are carried out.
+func Fixes(s *Subject, w *Walk, op Operation, v Verdict) []Fix {
+	fixes := []Fix{}
+	if v.Verdict != Deny {
+		return fixes
+	}
+	var found []solution
+	for _, c := range candidates(s, w, op, v, "") {
+		if so, ok := pursue(s, w, op, v, c); ok {
+			found = append(found, so)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b solution) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(len(a.fix.Commands), len(b.fix.Commands)))
+	})
+	seen := make(map[string]bool)
+	for _, so := range found {
+		key := strings.Join(so.fix.Commands, "\n")
+		if !seen[key] && len(so.fix.Commands) > 0 {
+			seen[key] = true
+			fixes = append(fixes, so.fix)
+		}
+	}
+	return fixes
+}
+
+// kind is what sort of change one is; a fix of several changes has one sort as far as possible.
+type kind string
+
+// rank orders changes by how much they open: a permission for one user, for a group, an ownership, another subject, for
+// all, for the whole host, a capability.
+type rank int
+
+const (
+	rankSelf   rank = iota + 1 // opens nothing to anyone else
+	rankUser                   // to one user
+	rankGroup                  // to the members of a group
+	rankOwner                  // ownership changes hands
+	rankFlag                   // a flag of one mount or file
+	rankMember                 // the subject joins a group
+	rankAs                     // the subject is another user
+	rankMap                    // a whole mount or a whole user namespace gets other ids
+	rankOther                  // to everyone
+	rankSuper                  // a flag of a whole file system
+	rankHost                   // a setting of the host
+	rankCap                    // a capability
+	rankRoot                   // the container's root
+)
+
+// change is one change of the facts, and the commands that make it.
+type change struct {
+	kind     kind
+	rank     rank
+	title    string
+	commands []string
+	opens    string
+	restart  bool
+	apply    func(s *Subject, w *Walk) // of a copy, which it may change
+}
+
+// solution is a proven fix.
+type solution struct {
+	fix  Fix
+	rank rank
+}
+
+// maxChanges bounds how many changes one fix may need: a deep path has a change for each directory.
+const maxChanges = 12
+
+// pursue makes a change on a copy and, while the operation is still denied by something else, the next one: of the same
+// kind where there is one.
+func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solution, bool) {
+	var made []change
+	next, ok := first, true
+	for ok && len(made) < maxChanges {
+		s, w = copyFacts(s, w)
+		next.apply(s, w)
+		made = append(made, next)
+		after := Decide(s, w, op)
+		switch {
+		case after.Verdict == Allow:
+			return combine(made), true
+		case after.Verdict != Deny || !progress(v, after):
+			return solution{}, false
+		}
+		v = after
+		next, ok = advance(s, w, op, v, first.kind)
+	}
+	return solution{}, false
+}
+
+// advance is the first change, of a kind if there is one, that gets past a denial.
+func advance(s *Subject, w *Walk, op Operation, v Verdict, preferred kind) (change, bool) {
+	list := candidates(s, w, op, v, preferred)
+	slices.SortStableFunc(list, func(a, b change) int {
+		return cmp.Or(-cmp.Compare(truth(a.kind == preferred), truth(b.kind == preferred)), cmp.Compare(a.rank, b.rank))
+	})
+	for _, c := range list {
+		if after := tried(s, w, op, c); after.Verdict == Allow || after.Verdict == Deny && progress(v, after) {
+			return c, true
+		}
+	}
+	return change{}, false
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// tried is the verdict after a change.
+func tried(s *Subject, w *Walk, op Operation, c change) Verdict {
+	s, w = copyFacts(s, w)
+	c.apply(s, w)
+	return Decide(s, w, op)
+}
+
+// progress reports whether a denial is another one than before. More permission on the same file that is still too little
+// is none: what is missing there is one change.
+func progress(before, after Verdict) bool {
+	if before.Component != after.Component {
+		return true
+	}
+	return !(permission(before.Rule) && permission(after.Rule)) && (before.Rule != after.Rule || before.Errno != after.Errno)
+}
+
+// permission reports whether a rule is about who may read, write or search.
+func permission(r Rule) bool {
+	switch r {
+	case RuleModeOwner, RuleModeGroup, RuleModeOther, RuleACLUser, RuleACLGroup, RuleACLMask, RuleACLOther, RuleCapUnmappedInode:
+		return true
+	}
+	return strings.HasPrefix(string(r), string(RuleCap)+"CAP_DAC_")
+}
+
+// combine makes one fix of changes that are made one after the other.
+func combine(made []change) solution {
+	so := solution{fix: Fix{Proven: true}}
+	var titles, opens []string
+	for _, c := range made {
+		titles = append(titles, c.title)
+		if c.opens != "" && !slices.Contains(opens, c.opens) {
+			opens = append(opens, c.opens)
+		}
+		so.fix.Commands = append(so.fix.Commands, c.commands...)
+		so.fix.Restart = so.fix.Restart || c.restart
+		so.rank = max(so.rank, c.rank)
+	}
+	so.fix.Title, so.fix.Opens = strings.Join(titles, ", and "), strings.Join(opens, "; ")
+	return so
+}
+
+// candidates are the changes that may get past a denial. Not every one does: that is for Decide to say.
+func candidates(s *Subject, w *Walk, op Operation, v Verdict, preferred kind) []change {
+	p := problem{s: s, w: w, op: op, v: v, node: denied(w, v.Component), preferred: preferred}
+	switch v.Rule {
+	case RuleNotFound, RuleNotDir, RuleIsDir, RuleExists, RuleNotEmpty, RuleBusy, RuleInvalid, RuleNameTooLong, RuleSymlinkLoop,
+		RuleFormat, RuleNoPeer, RuleXDev, RuleLSM, RuleFS:
+		return nil
+	}
+	var list []change
+	for _, offer := range []func(problem) []change{
+		permissionChanges, ownerChanges, flagChanges, mountChanges, idmapChanges, sysctlChanges, mapChanges, memberChanges, userChanges, capChanges,
+	} {
+		list = append(list, offer(p)...)
+	}
+	return list
+}
+
+// problem is a denial that a change is wanted for.
+type problem struct {
+	s         *Subject
+	w         *Walk
+	op        Operation
+	v         Verdict
+	node      *Node // what the check was about, nil when it is not in the walk
+	preferred kind  // "" for any
+}
+
+// gets reports whether a change gets past the denial.
+func (p *problem) gets(c change) bool {
+	after := tried(p.s, p.w, p.op, c)
+	return after.Verdict == Allow || after.Verdict == Deny && progress(p.v, after)
+}

@@ -47,8 +47,8 @@ func (j *judge) existing(at found) bool {
 	case Regular:
 		level, rule = j.host.ProtectedRegular, RuleProtectedRegular
 	default:
-		// may_create_in_sticky() since 4.19 leaves other files to the levels of regular ones.
-		level, rule = j.host.ProtectedRegular, RuleProtectedRegular
+		// No setting is about other files: where everybody may write they are always protected.
+		level, rule = 1, RuleProtectedRegular
 	}
 	if level == 0 {
 		return true
@@ -136,8 +136,13 @@ func (j *judge) opened(n *Node, want uint32) {
 			return
 		}
 	}
-	if n.Type == Socket {
+	switch {
+	case n.Type == Socket:
 		j.deny(n, RuleNoPeer, "ENXIO", "a socket is not opened")
+	case n.Type == CharDevice && n.Rdev == "0:0":
+		j.deny(n, RuleNoPeer, "ENXIO", "device 0:0, a whiteout, has no driver")
+	case n.Type == CharDevice || n.Type == BlockDevice:
+		j.assume("a driver answers for the device " + n.Rdev)
 	}
 }
 

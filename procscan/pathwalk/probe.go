@@ -22,6 +22,7 @@ type Prober struct {
 	host *access.Host
 
 	owner map[ownerKey]superOwner
+	atlas *nsinspect.Atlas
 }
 
 type ownerKey struct {
@@ -37,7 +38,7 @@ type superOwner struct {
 // NewProber is a Prober for this host.
 func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
 	major, minor := procscan.KernelVersion()
-	p := &Prober{snap: snap, proc: proc, owner: map[ownerKey]superOwner{}}
+	p := &Prober{snap: snap, proc: proc, owner: map[ownerKey]superOwner{}, atlas: nsinspect.NewAtlas(snap)}
 	p.host = &access.Host{
 		Kernel: access.Kernel{Major: major, Minor: minor}, InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
 		UserNS: access.UserNamespaces(snap), Names: namesOf(snap, snap.Observer.Names),

@@ -3,6 +3,7 @@ package pathwalk
 import (
 	"encoding/binary"
 	"errors"
+	"path"
 	"strconv"
 
 	"github.com/nsview/nsview/idmap"
@@ -43,7 +44,7 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	}
 	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
 	self := "/proc/self/fd/" + strconv.Itoa(fd)
-	n.Host = r.hostPath(fd)
+	n.Host = r.hostPath(fd, m, &x)
 	switch n.Type {
 	case access.Symlink:
 		buf := make([]byte, maxPath)
@@ -70,17 +71,29 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	return sighted{node: n, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
 }
 
-// hostPath is the path by which the observer's kernel names an open file. In another mount namespace it is from the root of
-// that one and says nothing on the host: then it is "".
-func (r *trail) hostPath(fd int) string {
-	if r.task.MntNS != r.p.snap.Observer.MntNS {
-		return ""
-	}
+// hostPath is the path by which the observer reaches an open file: where its own mounts show the same directory of the
+// file system, confirmed by looking. "" when it has none.
+func (r *trail) hostPath(fd int, m *access.Mount, x *unix.Statx_t) string {
 	name, err := fdPath(fd)
 	if err != nil {
 		return ""
 	}
-	return name
+	if r.task.MntNS == r.p.snap.Observer.MntNS {
+		return name
+	}
+	below, ok := trimRoot(m.Point, name)
+	if !ok {
+		return ""
+	}
+	place := nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(r.within[m], below)}
+	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, place) {
+		var there unix.Statx_t
+		err := unix.Statx(unix.AT_FDCWD, c.Path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &there)
+		if err == nil && there.Ino == x.Ino && there.Dev_major == x.Dev_major && there.Dev_minor == x.Dev_minor {
+			return c.Path
+		}
+	}
+	return ""
 }
 
 func attribute(x *unix.Statx_t, bit uint64) access.Fact {
@@ -176,7 +189,7 @@ func (r *trail) mount(id uint64) (*access.Mount, error) {
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
 	owner := r.p.superOwner(r.task, now.Dev, now.FSType)
 	m.Super.UserNS, m.Super.UserNSAssumed = owner.ns, owner.assumed
-	r.mounts[id] = m
+	r.mounts[id], r.within[m] = m, now.Root
 	return m, nil
 }
 

@@ -112,6 +112,7 @@ type trail struct {
 	node         *access.Node // of at
 	links        int
 	mounts       map[uint64]*access.Mount
+	within       map[*access.Mount]string // the directory of the file system that is mounted
 	fds          []int
 	who          string // in procfs: a PID, or self
 	depth        int    // of interpreters
@@ -178,7 +179,7 @@ func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op acc
 		w.Fail = "ENAMETOOLONG"
 		return w, nil
 	}
-	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, who: who, depth: depth}
+	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, within: map[*access.Mount]string{}, who: who, depth: depth}
 	defer r.close()
 	var err error
 	if r.root, err = r.open(p.proc + "/" + who + "/root"); err != nil {

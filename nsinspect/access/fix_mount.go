@@ -158,7 +158,8 @@ func idmapChanges(p problem) []change {
 			})
 		},
 	}
-	source, point := n.Mount.Point, n.Mount.Point
+	var source string
+	point := n.Mount.Point
 	v := p.s.volume(n.Mount)
 	if v != nil {
 		source = v.Source

@@ -13,7 +13,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install demo test test-engines check lint fmt fuzz bench clean
+.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
+
+soak: ## ask the kernel 100,000 questions that the access engine answers (as root; NSVIEW_SOAK_SEED for other ones)
+	NSVIEW_SOAK_N=$${NSVIEW_SOAK_N:-100000} go test -count 1 -timeout 30m -run TestDecideAgainstKernel -v ./procscan/pathwalk
 
 bench: ## benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

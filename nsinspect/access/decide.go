@@ -13,8 +13,8 @@ func Decide(s *Subject, w *Walk, op Operation) Verdict {
 	return DecideWithout(RuleNone, s, w, op)
 }
 
-// DecideWithout is Decide by an engine that lacks one rule: where that rule would deny, it goes on. It is for tests which
-// show that every rule is needed.
+// DecideWithout is Decide by an engine that lacks one rule: where that rule would deny, it goes on, or allows when there is
+// nothing to go on with. It is for tests which show that every rule is needed.
 func DecideWithout(rule Rule, s *Subject, w *Walk, op Operation) Verdict {
 	j := judge{s: s, w: w, op: op, host: w.Host, without: rule, euid: s.Cred.UID.Effective, caps: s.Cred.CapEff}
 	j.fsuid, j.fsgid = s.Cred.UID.FS, s.Cred.GID.FS
@@ -107,7 +107,7 @@ func (j *judge) deny(n *Node, rule Rule, errno Errno, detail string) bool {
 // denyAt is deny for a path where no file is.
 func (j *judge) denyAt(path, host string, rule Rule, errno Errno, detail string) bool {
 	if rule != RuleNone && rule == j.without {
-		return true
+		return !rule.aboutWhatIsThere() // without a file there is nothing to go on with
 	}
 	j.v.Steps = append(j.v.Steps, Step{Component: path, Rule: rule, Result: Deny, Errno: errno, Detail: detail})
 	j.v.Verdict, j.v.Errno, j.v.Rule, j.v.Component, j.v.HostPath = Deny, errno, rule, path, host

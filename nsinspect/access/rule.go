@@ -57,3 +57,12 @@ const (
 	RuleLSM                 Rule = "lsm-unknown"
 	RuleFS                  Rule = "fs-unknown" // the file system decides by itself
 )
+
+// aboutWhatIsThere reports whether a rule is about the kind of file or its absence, not about permission.
+func (r Rule) aboutWhatIsThere() bool {
+	switch r {
+	case RuleNotFound, RuleNotDir, RuleIsDir, RuleExists, RuleInvalid, RuleNameTooLong, RuleSymlinkLoop, RuleFormat, RuleNoPeer, RuleBusy:
+		return true
+	}
+	return false
+}

@@ -216,6 +216,7 @@ func TestDecideAgainstKernel(t *testing.T) {
 	}
 	defer prober.Close()
 	wrong, unknown, rules := 0, map[string]int{}, map[access.Rule]int{}
+	noticed := map[access.Rule]bool{} // rules without which an answer would have been wrong
 	for i := range n {
 		if i%100 == 0 {
 			s.build()
@@ -233,6 +234,10 @@ func TestDecideAgainstKernel(t *testing.T) {
 		said := a.do(t, q)
 		if v.Verdict == access.Deny {
 			rules[v.Rule]++
+			if !noticed[v.Rule] && string(v.Errno) == said {
+				without := access.DecideWithout(v.Rule, subject, w, q.Op)
+				noticed[v.Rule] = string(without.Errno) != said
+			}
 		} else {
 			rules[access.Rule(v.Verdict)]++
 		}
@@ -252,6 +257,11 @@ func TestDecideAgainstKernel(t *testing.T) {
 		total += k
 	}
 	t.Logf("%d questions, %d wrong, %d unknown %v; decided by %v", n, wrong, total, unknown, rules)
+	for rule := range rules {
+		if !noticed[rule] && rule != access.Rule(access.Allow) && rule != access.Rule(access.Unknown) {
+			t.Errorf("without the rule %s no answer would have been wrong: nothing tests it", rule)
+		}
+	}
 	if wrong > 0 {
 		t.Errorf("%d of %d answers are wrong", wrong, n)
 	}

@@ -40,9 +40,9 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	dev := devString(x.Dev_major, x.Dev_minor)
 	n := &access.Node{
 		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: dev, Inode: x.Ino, Nlink: uint64(x.Nlink),
-		Mount: m, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
+		Mount: m.Mount, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
 	}
-	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
+	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
 	self := "/proc/self/fd/" + strconv.Itoa(fd)
 	n.Host = r.hostPath(fd, m, &x)
 	switch n.Type {
@@ -73,7 +73,7 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 
 // hostPath is the path by which the observer reaches an open file: where its own mounts show the same directory of the
 // file system, confirmed by looking. "" when it has none.
-func (r *trail) hostPath(fd int, m *access.Mount, x *unix.Statx_t) string {
+func (r *trail) hostPath(fd int, m mounted, x *unix.Statx_t) string {
 	name, err := fdPath(fd)
 	if err != nil {
 		return ""
@@ -85,7 +85,7 @@ func (r *trail) hostPath(fd int, m *access.Mount, x *unix.Statx_t) string {
 	if !ok {
 		return ""
 	}
-	place := nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(r.within[m], below)}
+	place := nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(m.root, below)}
 	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, place) {
 		var there unix.Statx_t
 		err := unix.Statx(unix.AT_FDCWD, c.Path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &there)
@@ -170,8 +170,8 @@ func (r *trail) id(m *access.Mount, mounted idmap.MountMap, sb *access.UserNS, g
 }
 
 // mount is the mount with a unique id, as it is now.
-func (r *trail) mount(id uint64) (*access.Mount, error) {
-	if m := r.mounts[id]; m != nil {
+func (r *trail) mount(id uint64) (mounted, error) {
+	if m, ok := r.mounts[id]; ok {
 		return m, nil
 	}
 	nsID := r.task.MntID
@@ -180,7 +180,7 @@ func (r *trail) mount(id uint64) (*access.Mount, error) {
 	}
 	now, err := procscan.StatMount(nsID, id)
 	if err != nil {
-		return nil, err
+		return mounted{}, err
 	}
 	m := &access.Mount{
 		ID: now.ID, Point: now.Point, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID,
@@ -189,8 +189,8 @@ func (r *trail) mount(id uint64) (*access.Mount, error) {
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
 	owner := r.p.superOwner(r.task, now.Dev, now.FSType)
 	m.Super.UserNS, m.Super.UserNSAssumed = owner.ns, owner.assumed
-	r.mounts[id], r.within[m] = m, now.Root
-	return m, nil
+	r.mounts[id] = mounted{m, now.Root}
+	return r.mounts[id], nil
 }
 
 // superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user

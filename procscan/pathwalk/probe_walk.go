@@ -111,11 +111,16 @@ type trail struct {
 	rootID, atID place
 	node         *access.Node // of at
 	links        int
-	mounts       map[uint64]*access.Mount
-	within       map[*access.Mount]string // the directory of the file system that is mounted
+	mounts       map[uint64]mounted
 	fds          []int
 	who          string // in procfs: a PID, or self
 	depth        int    // of interpreters
+}
+
+// mounted is a mount that one question came to, and the directory of its file system that is mounted.
+type mounted struct {
+	*access.Mount
+	root string
 }
 
 // place tells one directory of one mount from another.
@@ -125,7 +130,7 @@ type place struct {
 }
 
 func (p *Prober) walkIn(host *access.Host, who string, t *procscan.Task, op access.Operation, name string) (*access.Walk, error) {
-	mounts := map[uint64]*access.Mount{}
+	mounts := map[uint64]mounted{}
 	w, err := p.walkOne(host, who, t, op, name, followsOf(op.Op), mounts, 0)
 	if err != nil || op.New == "" {
 		return w, err
@@ -169,7 +174,7 @@ func relate(w *access.Walk) {
 	}
 }
 
-func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op access.Operation, name string, last follows, mounts map[uint64]*access.Mount, depth int) (*access.Walk, error) {
+func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op access.Operation, name string, last follows, mounts map[uint64]mounted, depth int) (*access.Walk, error) {
 	w := &access.Walk{Host: host, Path: name, Steps: []access.Lookup{}}
 	switch {
 	case name == "":
@@ -179,7 +184,7 @@ func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op acc
 		w.Fail = "ENAMETOOLONG"
 		return w, nil
 	}
-	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, within: map[*access.Mount]string{}, who: who, depth: depth}
+	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, who: who, depth: depth}
 	defer r.close()
 	var err error
 	if r.root, err = r.open(p.proc + "/" + who + "/root"); err != nil {

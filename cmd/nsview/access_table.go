@@ -10,6 +10,7 @@ import (
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // printVerdict prints one answer for a person: the sentence, what the kernel says, with explain every check, then each fix
@@ -48,7 +49,7 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 
 // pasted is a command as a shell is to read it. It is quoted already, so that all of it prints: its backslashes stay.
 func pasted(command string) string {
-	if strings.ContainsFunc(command, func(r rune) bool { return r == utf8.RuneError || !render.Printable(r) }) {
+	if strings.ContainsFunc(command, func(r rune) bool { return r == utf8.RuneError || !shell.Printable(r) }) {
 		return render.Escape(command)
 	}
 	return command

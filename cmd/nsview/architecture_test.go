@@ -19,7 +19,8 @@ const module = "github.com/nsview/nsview/"
 var mayImport = map[string][]string{
 	"idmap":                               {},
 	"nsinspect":                           {"idmap"},
-	"nsinspect/access":                    {"idmap", "nsinspect"},
+	"nsinspect/shell":                     {},
+	"nsinspect/access":                    {"idmap", "nsinspect", "nsinspect/shell"},
 	"nsinspect/doctor":                    {"idmap", "nsinspect", "nsinspect/access"},
 	"procscan":                            {"idmap", "nsinspect"},
 	"procscan/pathwalk":                   {"idmap", "nsinspect", "nsinspect/access", "procscan"},
@@ -28,13 +29,13 @@ var mayImport = map[string][]string{
 	"procscan/engine/enginetest/impostor": {},
 	"procscan/proctest":                   {},
 	"runner":                              {"idmap"},
-	"cmd/nsview/internal/render":          {},
-	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
+	"cmd/nsview/internal/render":          {"nsinspect/shell"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
 }
 
 // pure packages calculate and reason; they never touch the system.
 var (
-	pure   = []string{"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor"}
+	pure   = []string{"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/shell"}
 	impure = []string{"os", "os/exec", "os/user", "os/signal", "syscall", "net", "net/http", "plugin", "unsafe"}
 )
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // plugin is the command line of which nsview is a part. The same binary is a plugin by its name: docker-nsview is what
@@ -106,7 +107,7 @@ func (a *app) checkPlugin(cmd *cobra.Command) error {
 }
 
 // command is what to type on the machine that was meant.
-func (p *plugin) command() string { return render.Quote(append([]string{"nsview"}, p.args...)...) }
+func (p *plugin) command() string { return shell.Quote(append([]string{"nsview"}, p.args...)...) }
 
 func (p *plugin) checkDocker() error {
 	endpoint, why := p.endpoint()
@@ -133,7 +134,7 @@ func (p *plugin) checkDocker() error {
 		if port := u.Port(); port != "" {
 			words = append(words, "-p", port)
 		}
-		remote = render.Quote(append(words, "--", target, p.command())...)
+		remote = shell.Quote(append(words, "--", target, p.command())...)
 	default:
 		if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || err == nil && ip.IsLoopback() {
 			return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/shell"
 	"github.com/nsview/nsview/runner"
 )
 
@@ -98,7 +99,7 @@ func (a *app) sayPins(c *runner.Container) {
 	}
 	a.warn("the new namespaces are kept as files in %s; to undo that:", c.Pins.Dir)
 	for _, words := range undo {
-		fmt.Fprintln(a.err, render.Quote(words...))
+		fmt.Fprintln(a.err, shell.Quote(words...))
 	}
 	if slices.Contains(c.Plan.Spec.New, runner.PID) {
 		a.warn("a process can be started in the pinned PID namespace only as long as its init, process %d, lives", c.PID)

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/shell"
 	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
@@ -127,7 +127,7 @@ func volumeAsk(v *nsinspect.Volume, init *nsinspect.Process, viewer string) (pat
 func stoppedAsk(c *nsinspect.Container, name, file string) (pathwalk.Ask, error) {
 	hostPath, ok := c.HostPath(path.Clean(file))
 	if !ok {
-		return pathwalk.Ask{}, usageError("nsview containers "+render.Quote(name)+" lists what is mounted into it",
+		return pathwalk.Ask{}, usageError("nsview containers "+shell.Quote(name)+" lists what is mounted into it",
 			"%s is not running, and %s is not in one of its volumes", name, file)
 	}
 	return pathwalk.Ask{Path: hostPath, Target: hostTarget}, nil
@@ -161,5 +161,5 @@ func storedFile(s *nsinspect.Snapshot, ask pathwalk.Ask) (*nsinspect.FileFacts, 
 		f.Path = ask.Path
 		return &f, nil
 	}
-	return nil, usageError("nsview snapshot --path "+render.Quote(target+":"+ask.Path)+" stores it", "unknown: the snapshot has no %s:%s", target, ask.Path)
+	return nil, usageError("nsview snapshot --path "+shell.Quote(target+":"+ask.Path)+" stores it", "unknown: the snapshot has no %s:%s", target, ask.Path)
 }

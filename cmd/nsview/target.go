@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // target finds what a TARGET argument stands for. A path to a namespace is opened here, the rest is nsinspect's.
@@ -35,7 +35,7 @@ func (a *app) target(s *nsinspect.Snapshot, arg string) (nsinspect.Target, error
 func (a *app) running(s *nsinspect.Snapshot, arg string) (nsinspect.Target, error) {
 	t, err := a.target(s, arg)
 	if err == nil && t.Container != nil && !t.Container.Running() {
-		hint := "nsview containers " + render.Quote(arg) + " shows what is known of it"
+		hint := "nsview containers " + shell.Quote(arg) + " shows what is known of it"
 		err = usageError(hint, "%s is not running: %s", arg, stoppedText(&t.Container.EngineFacts))
 	}
 	return t, err

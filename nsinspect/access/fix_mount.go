@@ -8,6 +8,7 @@ import (
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // The kinds of changes to a mount.
@@ -50,16 +51,16 @@ func mountChanges(p problem) []change {
 	var list []change
 	if p.s.PID != 0 {
 		list = append(list, change{
-			kind: kindMount, rank: rankFlag, title: fmt.Sprintf("make the mount on %s %s", shown(m.Point), word),
-			commands: []string{Quote("mount", "-N", strconv.Itoa(p.s.PID), "-o", "remount,bind,"+mountFlags(&m), "--", m.Point)},
-			opens:    fmt.Sprintf("whoever has permission in this mount namespace may %s below %s, until it is mounted anew", opens, shown(m.Point)), apply: apply,
+			kind: kindMount, rank: rankFlag, title: fmt.Sprintf("make the mount on %s %s", shell.Arguments(m.Point), word),
+			commands: []string{shell.Command("mount", "-N", strconv.Itoa(p.s.PID), "-o", "remount,bind,"+mountFlags(&m), "--", m.Point)},
+			opens:    fmt.Sprintf("whoever has permission in this mount namespace may %s below %s, until it is mounted anew", opens, shell.Arguments(m.Point)), apply: apply,
 		})
 	}
 	if v := p.s.volume(n.Mount); v != nil && p.v.Rule == RuleROMount {
 		if commands := volumeCommands(p.s, v, ""); commands != nil {
 			list = append(list, change{
-				kind: kindMount, rank: rankFlag, title: fmt.Sprintf("make the container with %s writable (no :ro)", shown(m.Point)), restart: true,
-				commands: commands, opens: fmt.Sprintf("the container may write below %s where it has permission", shown(v.Source)), apply: apply,
+				kind: kindMount, rank: rankFlag, title: fmt.Sprintf("make the container with %s writable (no :ro)", shell.Arguments(m.Point)), restart: true,
+				commands: commands, opens: fmt.Sprintf("the container may write below %s where it has permission", shell.Arguments(v.Source)), apply: apply,
 			})
 		}
 	}
@@ -89,8 +90,8 @@ func superChanges(p problem, n *Node) []change {
 		return nil
 	}
 	return []change{{
-		kind: kindMount, rank: rankSuper, title: fmt.Sprintf("make the file system on %s writable", shown(n.Mount.Point)),
-		commands: []string{Quote("mount", "-N", strconv.Itoa(p.s.PID), "-o", "remount,rw", "--", n.Mount.Point)},
+		kind: kindMount, rank: rankSuper, title: fmt.Sprintf("make the file system on %s writable", shell.Arguments(n.Mount.Point)),
+		commands: []string{shell.Command("mount", "-N", strconv.Itoa(p.s.PID), "-o", "remount,rw", "--", n.Mount.Point)},
 		opens:    "whoever has permission may write to this file system, wherever it is mounted writable",
 		apply: func(_ *Subject, w *Walk) {
 			eachNode(w, func(x *Node) {
@@ -115,12 +116,12 @@ func volumeCommands(s *Subject, v *nsinspect.EngineMount, option string) []strin
 	switch s.engine() {
 	case "docker", "podman":
 		if option == "" || s.engine() == "podman" {
-			return []string{Quote(s.engine(), "run", "-v", spec, "...", s.Container.Image)}
+			return []string{shell.Command(s.engine(), "run", "-v", spec, "...", s.Container.Image)}
 		}
 	case "nsview":
-		return []string{Quote("nsview", "run", "--bind", spec, "...")}
+		return []string{shell.Command("nsview", "run", "--bind", spec, "...")}
 	case "nspawn", "systemd-nspawn":
-		return []string{Quote("systemd-nspawn", "--bind="+spec, "...")}
+		return []string{shell.Command("systemd-nspawn", "--bind="+spec, "...")}
 	}
 	return nil
 }
@@ -143,8 +144,8 @@ func idmapChanges(p problem) []change {
 	host := p.w.Host
 	uids, gids := idmap.MountMapOf(ns.UID), idmap.MountMapOf(ns.GID)
 	c := change{
-		kind: kindIdmap, rank: rankMap, title: fmt.Sprintf("mount %s with the container's id map", shown(n.Mount.Point)), restart: true,
-		opens: fmt.Sprintf("the container has the files below %s that belong to the same numbers on the host as its own, root's files too if its map has 0", shown(n.Mount.Point)),
+		kind: kindIdmap, rank: rankMap, title: fmt.Sprintf("mount %s with the container's id map", shell.Arguments(n.Mount.Point)), restart: true,
+		opens: fmt.Sprintf("the container has the files below %s that belong to the same numbers on the host as its own, root's files too if its map has 0", shell.Arguments(n.Mount.Point)),
 		apply: func(_ *Subject, w *Walk) {
 			eachNode(w, func(x *Node) {
 				if x.Mount != nil && x.Mount.ID == n.Mount.ID {
@@ -181,10 +182,10 @@ func idmapChanges(p problem) []change {
 			maker = "touch"
 		}
 		c.commands = []string{
-			Quote(maker, "--", stage),
-			Quote("mount", "-o", "bind,X-mount.idmap="+mountOption(uids, gids), "--", source, stage),
+			shell.Command(maker, "--", stage),
+			shell.Command("mount", "-o", "bind,X-mount.idmap="+mountOption(uids, gids), "--", source, stage),
 		}
-		c.title = fmt.Sprintf("mount %s with the container's id map on %s, and give the container that instead", shown(source), shown(stage))
+		c.title = fmt.Sprintf("mount %s with the container's id map on %s, and give the container that instead", shell.Arguments(source), shell.Arguments(stage))
 	}
 	return []change{c}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // The kinds of changes to what a file is.
@@ -53,7 +54,7 @@ func chown(p *problem, n *Node, whole bool) (change, bool) {
 		owner, gid = owner+":"+id.String(), cred.GID.FS
 		who += " and " + p.s.called(h, idmap.GID, gid)
 	}
-	commands := []string{Quote("chown", "-h", "--", owner, at.path)}
+	commands := []string{shell.Command("chown", "-h", "--", owner, at.path)}
 	var more uint32
 	if n.Type != Symlink {
 		more = 6 &^ (n.Mode >> 6 & 7)
@@ -62,15 +63,15 @@ func chown(p *problem, n *Node, whole bool) (change, bool) {
 		}
 	}
 	if more != 0 {
-		commands = append(commands, Quote("chmod", "u+"+permLetters(more), "--", at.path))
+		commands = append(commands, shell.Command("chmod", "u+"+permLetters(more), "--", at.path))
 	}
 	was := p.s.called(h, idmap.UID, n.UID.Seen)
 	if !n.UID.Seen.Mapped() {
 		was = "its present owner"
 	}
 	return change{
-		kind: kindOwner, rank: rankOwner, title: fmt.Sprintf("give %s to %s", shown(at.path), who), commands: commands,
-		opens: fmt.Sprintf("%s owns %s and may change its permissions; %s no longer owns it", who, shown(n.Path), was),
+		kind: kindOwner, rank: rankOwner, title: fmt.Sprintf("give %s to %s", shell.Arguments(at.path), who), commands: commands,
+		opens: fmt.Sprintf("%s owns %s and may change its permissions; %s no longer owns it", who, shell.Arguments(n.Path), was),
 		apply: func(_ *Subject, w *Walk) {
 			setOwner(w, n, cred.UID.FS, gid)
 			eachAlias(w, n, func(x *Node) { x.Mode |= more << 6 })
@@ -85,9 +86,9 @@ func flagChanges(p problem) []change {
 	chattr := func(n *Node, letter, word string, clear func(*Node)) {
 		if at := placeOf(p.s, n); at.path != "" {
 			list = append(list, change{
-				kind: kindFlag, rank: rankFlag, title: fmt.Sprintf("let %s be changed: it is %s", shown(at.path), word),
-				commands: []string{Quote("chattr", "-"+letter, "--", at.path)},
-				opens:    "whoever has permission may change " + shown(n.Path),
+				kind: kindFlag, rank: rankFlag, title: fmt.Sprintf("let %s be changed: it is %s", shell.Arguments(at.path), word),
+				commands: []string{shell.Command("chattr", "-"+letter, "--", at.path)},
+				opens:    "whoever has permission may change " + shell.Arguments(n.Path),
 				apply:    func(_ *Subject, w *Walk) { eachAlias(w, n, clear) },
 			})
 		}
@@ -113,9 +114,9 @@ func flagChanges(p problem) []change {
 			dir := w.Steps[len(w.Steps)-1].Dir
 			if at := placeOf(p.s, dir); dir.Mode&0o1000 != 0 && at.path != "" && atEnd(p.w, dir) {
 				list = append(list, change{
-					kind: kindFlag, rank: rankOther, title: fmt.Sprintf("take the sticky bit off %s", shown(at.path)),
-					commands: []string{Quote("chmod", "-t", "--", at.path)},
-					opens:    "everyone who may write to " + shown(dir.Path) + " may delete and rename what others have there",
+					kind: kindFlag, rank: rankOther, title: fmt.Sprintf("take the sticky bit off %s", shell.Arguments(at.path)),
+					commands: []string{shell.Command("chmod", "-t", "--", at.path)},
+					opens:    "everyone who may write to " + shell.Arguments(dir.Path) + " may delete and rename what others have there",
 					apply:    func(_ *Subject, w *Walk) { eachAlias(w, dir, func(x *Node) { x.Mode &^= 0o1000 }) },
 				})
 			}
@@ -123,8 +124,8 @@ func flagChanges(p problem) []change {
 	case RuleSUIDKill:
 		if at := placeOf(p.s, n); n != nil && at.path != "" {
 			list = append(list, change{
-				kind: kindFlag, rank: rankSelf, title: fmt.Sprintf("take the set-id bits off %s", shown(at.path)),
-				commands: []string{Quote("chmod", "u-s,g-s", "--", at.path)}, opens: "nothing: whoever runs it no longer gets its owner's or group's id",
+				kind: kindFlag, rank: rankSelf, title: fmt.Sprintf("take the set-id bits off %s", shell.Arguments(at.path)),
+				commands: []string{shell.Command("chmod", "u-s,g-s", "--", at.path)}, opens: "nothing: whoever runs it no longer gets its owner's or group's id",
 				apply: func(_ *Subject, w *Walk) { eachAlias(w, n, func(x *Node) { x.Mode &^= 0o6000 }) },
 			})
 		}
@@ -155,7 +156,7 @@ func sysctlChanges(p problem) []change {
 		return nil
 	}
 	return []change{{
-		kind: kindSysctl, rank: rankHost, title: "turn " + name + " off on this host", commands: []string{Quote("sysctl", "-w", name+"=0")},
+		kind: kindSysctl, rank: rankHost, title: "turn " + name + " off on this host", commands: []string{shell.Command("sysctl", "-w", name+"=0")},
 		opens: "all programs of the host and of every container may " + opens, apply: func(_ *Subject, w *Walk) {
 			for ; w != nil; w = w.New {
 				set(w.Host)

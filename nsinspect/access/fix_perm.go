@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // The kinds of changes to the permissions of one file.
@@ -45,7 +46,7 @@ func aclUser(p *problem, perm uint32) (change, bool) {
 	}
 	entry := p.s.granted(n) | perm
 	spec := fmt.Sprintf("u:%s:%s", id, permLetters(entry))
-	opens := fmt.Sprintf("%s may %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, entry), shown(n.Path))
+	opens := fmt.Sprintf("%s may %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, entry), shell.Arguments(n.Path))
 	mask := entry | n.Mode>>3&7
 	if n.ACL != nil {
 		// setfacl would compute a mask that has every entry count in full.
@@ -55,8 +56,8 @@ func aclUser(p *problem, perm uint32) (change, bool) {
 		}
 	}
 	return change{
-		kind: kindACL, rank: rankUser, title: fmt.Sprintf("let %s %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, perm), shown(at.path)),
-		commands: []string{Quote("setfacl", "-m", spec, "--", at.path)}, opens: opens,
+		kind: kindACL, rank: rankUser, title: fmt.Sprintf("let %s %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, perm), shell.Arguments(at.path)),
+		commands: []string{shell.Command("setfacl", "-m", spec, "--", at.path)}, opens: opens,
 		apply: func(_ *Subject, w *Walk) {
 			disk := ids(w.Host, n.Mount, idmap.UID).OnDisk(who)
 			eachAlias(w, n, func(x *Node) {
@@ -119,7 +120,7 @@ func classBits(p *problem, perm uint32) (change, bool) {
 		}
 	case p.v.Rule == RuleACLMask:
 		mask := n.Mode>>3&7 | perm
-		c.commands = []string{Quote("setfacl", "-m", "m::"+permLetters(mask), "--", at.path)}
+		c.commands = []string{shell.Command("setfacl", "-m", "m::"+permLetters(mask), "--", at.path)}
 		who, c.rank = "every user and group in its ACL, up to "+permLetters(mask)+",", rankGroup
 		set = func(x *Node) {
 			setEntry(x, ACLMask, 0, mask)
@@ -144,10 +145,10 @@ func classBits(p *problem, perm uint32) (change, bool) {
 		}
 	}
 	if spec != "" {
-		c.commands = []string{Quote("chmod", spec+permLetters(perm), "--", at.path)}
+		c.commands = []string{shell.Command("chmod", spec+permLetters(perm), "--", at.path)}
 	}
-	c.title = fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shown(at.path))
-	c.opens = fmt.Sprintf("%s may %s %s", who, verbs(n, perm), shown(n.Path))
+	c.title = fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shell.Arguments(at.path))
+	c.opens = fmt.Sprintf("%s may %s %s", who, verbs(n, perm), shell.Arguments(n.Path))
 	c.apply = func(_ *Subject, w *Walk) { eachAlias(w, n, set) }
 	return c, true
 }
@@ -177,9 +178,9 @@ func aclGroup(p *problem, perm uint32) (change, bool) {
 		}
 		who := "every member of " + p.s.called(p.w.Host, idmap.GID, group)
 		return change{
-			kind: kindMode, rank: rankGroup, title: fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shown(at.path)),
-			commands: []string{Quote("setfacl", "-m", spec+",m::"+permLetters(mask), "--", at.path)},
-			opens:    fmt.Sprintf("%s may %s %s", who, verbs(n, entry), shown(n.Path)),
+			kind: kindMode, rank: rankGroup, title: fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shell.Arguments(at.path)),
+			commands: []string{shell.Command("setfacl", "-m", spec+",m::"+permLetters(mask), "--", at.path)},
+			opens:    fmt.Sprintf("%s may %s %s", who, verbs(n, entry), shell.Arguments(n.Path)),
 			apply: func(_ *Subject, w *Walk) {
 				eachAlias(w, n, func(x *Node) {
 					setEntry(x, e.Tag, e.ID, entry)
@@ -205,15 +206,15 @@ func ownGroup(p *problem, perm uint32) (change, bool) {
 			continue
 		}
 		more := (perm | p.s.granted(n)) &^ (n.Mode >> 3 & 7)
-		commands := []string{Quote("chgrp", "-h", "--", id.String(), at.path)}
+		commands := []string{shell.Command("chgrp", "-h", "--", id.String(), at.path)}
 		if more != 0 {
-			commands = append(commands, Quote("chmod", "g+"+permLetters(more), "--", at.path))
+			commands = append(commands, shell.Command("chmod", "g+"+permLetters(more), "--", at.path))
 		}
 		who := p.s.called(p.w.Host, idmap.GID, group)
 		return change{
-			kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shown(at.path), who, verbs(n, perm)),
+			kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, verbs(n, perm)),
 			commands: commands,
-			opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, verbs(n, n.Mode>>3&7|more), shown(n.Path)),
+			opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, verbs(n, n.Mode>>3&7|more), shell.Arguments(n.Path)),
 			apply: func(_ *Subject, w *Walk) {
 				setOwner(w, n, idmap.UnmappedKernel, group)
 				eachAlias(w, n, func(x *Node) { x.Mode |= more << 3 })

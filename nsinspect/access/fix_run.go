@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // The kinds of changes to who asks.
@@ -25,13 +26,13 @@ func (s *Subject) anew(options []string, pod, setpriv string) []string {
 		if options == nil {
 			return nil
 		}
-		words := append([]string{e, "run"}, options...)
-		return []string{Quote(append(words, "...", s.Container.Image)...)}
+		words := append([]string{"run"}, options...)
+		return []string{shell.Command(e, append(words, "...", s.Container.Image)...)}
 	case "kubernetes":
 		if pod == "" {
 			return nil
 		}
-		return []string{"# spec.containers[].securityContext or spec.securityContext of pod " + shown(s.Container.Pod.Namespace+"/"+s.Container.Pod.Name) + ": {" + pod + "}"}
+		return []string{"# spec.containers[].securityContext or spec.securityContext of pod " + shell.Arguments(s.Container.Pod.Namespace+"/"+s.Container.Pod.Name) + ": {" + pod + "}"}
 	case "":
 		if setpriv == "" {
 			return nil
@@ -125,7 +126,7 @@ func keepID(p *problem, ns *UserNS, n *Node) (change, bool) {
 	group := ns.GID.ToOutside(0) // rootless: the user's own group
 	return change{
 		kind: kindUser, rank: rankAs, title: fmt.Sprintf("map uid %s, who started podman, to %s inside", owner, in), restart: true,
-		commands: []string{Quote("podman", "run", fmt.Sprintf("--userns=keep-id:uid=%s,gid=%s", in, inGroup), "...", p.s.Container.Image)},
+		commands: []string{shell.Command("podman", "run", fmt.Sprintf("--userns=keep-id:uid=%s,gid=%s", in, inGroup), "...", p.s.Container.Image)},
 		opens:    fmt.Sprintf("it may do with files what uid %s may, wherever a volume shows them", owner),
 		apply: func(s *Subject, w *Walk) {
 			to := *ns
@@ -259,11 +260,11 @@ func mapChanges(p problem) []change {
 				words = append(words, m.flag, m.then[len(m.then)-1].String())
 			}
 		}
-		c.commands = []string{"nsview run " + Quote(words...) + " ... -- ..."}
+		c.commands = []string{"nsview run " + shell.Arguments(words...) + " ... -- ..."}
 	case ns.Owner != 0 && name != "":
-		c.commands = []string{Quote(append(append([]string{"usermod"}, words...), "--", name)...)}
+		c.commands = []string{shell.Command("usermod", append(words, "--", name)...)}
 		if e == "podman" {
-			c.commands = append(c.commands, "runuser -u "+Quote(name)+" -- podman system migrate")
+			c.commands = append(c.commands, "runuser -u "+shell.Arguments(name)+" -- podman system migrate")
 		}
 	default:
 		return nil

@@ -3,8 +3,9 @@ package render
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // Escape turns any string into one line that is safe on a terminal. Control bytes (C0, DEL, C1), bidi overrides and
@@ -23,7 +24,7 @@ func Escape(s string) string {
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case r == '\\':
 			b.WriteString(`\\`)
-		case Printable(r):
+		case shell.Printable(r):
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
@@ -41,12 +42,6 @@ func Escape(s string) string {
 		i += size
 	}
 	return b.String()
-}
-
-// Printable reports whether r shows as itself: letters, marks, numbers, punctuation, symbols and the ASCII space, less
-// those that show nothing (Hangul fillers, variation selectors).
-func Printable(r rune) bool {
-	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // plainASCII reports whether Escape leaves s alone, for the common case.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // JSON writes v as one indented JSON value. Characters that could steer a terminal are written as \uXXXX, which reads
@@ -72,7 +74,7 @@ func escapeJSON(b []byte) []byte {
 	for i := 0; i < len(b); {
 		r, size := utf8.DecodeRune(b[i:])
 		switch {
-		case r == '\n' || Printable(r):
+		case r == '\n' || shell.Printable(r):
 			out = append(out, b[i:i+size]...)
 		case r > 0xffff:
 			hi, lo := utf16.EncodeRune(r)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"github.com/nsview/nsview/procscan/proctest"
 )
 
 func rendered(t *testing.T, table *Table, o TableOptions) string {
@@ -109,7 +111,7 @@ func TestTableColor(t *testing.T) {
 // A cell is one cell of one line, whatever it contains.
 func TestTableHostile(t *testing.T) {
 	table := &Table{Header: []string{"A", "B\n"}}
-	for _, s := range hostile() {
+	for _, s := range proctest.Hostile() {
 		table.Rows = append(table.Rows, []string{s, "end"})
 	}
 	lines := strings.Split(strings.TrimSuffix(rendered(t, table, TableOptions{}), "\n"), "\n")

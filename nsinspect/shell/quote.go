@@ -1,8 +1,10 @@
-package render
+// Package shell writes commands that can be pasted into a shell. It runs nothing.
+package shell
 
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -10,16 +12,41 @@ import (
 // Words of harmless characters stay as they are, others are single-quoted, and those with control bytes, invalid UTF-8
 // or characters that print nothing are in the form $'...' (bash, zsh, ksh, busybox, POSIX.1-2024; not dash).
 //
-// A NUL cannot be in an argument, and none is expected here.
+// A word that starts with "-" is still an option to the command: callers put "--" before operands. A NUL cannot be in an
+// argument, and none is expected here.
 func Quote(args ...string) string {
+	return quoteWords(args, func(word string) string { return quoteWord(word, "") })
+}
+
+// Command is Quote for a whole command, a program and its arguments.
+func Command(program string, args ...string) string {
+	if len(args) == 0 {
+		return Quote(program)
+	}
+	return Quote(program) + " " + Arguments(args...)
+}
+
+// Arguments is Quote for what stands after the name of a program: there "=" assigns nothing and needs no quotes. It also
+// shows a name that a container chose in a sentence, without its control bytes.
+func Arguments(args ...string) string {
+	return quoteWords(args, func(word string) string {
+		if strings.HasPrefix(word, "=") { // zsh expands =cmd
+			return quoteWord(word, "")
+		}
+		return quoteWord(word, "=")
+	})
+}
+
+func quoteWords(args []string, quote func(string) string) string {
 	words := make([]string, len(args))
 	for i, arg := range args {
-		words[i] = quoteWord(arg)
+		words[i] = quote(arg)
 	}
 	return strings.Join(words, " ")
 }
 
-func quoteWord(s string) string {
+// quoteWord quotes one word. also are characters that are harmless where it stands.
+func quoteWord(s, also string) string {
 	if s == "" {
 		return "''"
 	}
@@ -29,7 +56,7 @@ func quoteWord(s string) string {
 		if r == utf8.RuneError && size == 1 || !Printable(r) {
 			return dollarQuote(s)
 		}
-		harmless = harmless && shellHarmless(r)
+		harmless = harmless && (shellHarmless(r) || strings.ContainsRune(also, r))
 		i += size
 	}
 	if harmless {
@@ -72,4 +99,10 @@ func shellHarmless(r rune) bool {
 		return true
 	}
 	return strings.ContainsRune("@%_+:,./-", r)
+}
+
+// Printable reports whether r shows as itself: letters, marks, numbers, punctuation, symbols and the ASCII space, less
+// those that show nothing (Hangul fillers, variation selectors).
+func Printable(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

@@ -220,13 +220,7 @@ func (a *app) accessNotes(asker *asker, q question) {
 			a.warn("%s", note)
 		}
 	}
-	var gaps []nsinspect.Gap
-	for _, gap := range asker.s.Gaps {
-		if gap.PID != 0 && gap.PID == subject.pid {
-			gaps = append(gaps, gap)
-		}
-	}
-	a.gaps(gaps)
+	a.gaps(gapsAbout(asker.s.Gaps, subject.pid))
 }
 
 // hinted turns an operation that was not understood into a usage error.

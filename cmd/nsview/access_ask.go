@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nsview/nsview/idmap"
@@ -121,7 +119,7 @@ func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, e
 
 // subjectError is why a TARGET could not be asked about.
 func subjectError(target string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+	if gone(err) {
 		return fmt.Errorf("%s ended", target)
 	}
 	return err
@@ -189,7 +187,7 @@ func (k *asker) decide(ctx context.Context, s *access.Subject, op access.Operati
 	}
 	v := access.Decide(s, w, op)
 	if v.Verdict == access.Deny {
-		v.Fixes = append(v.Fixes, fixes(s, w, op, v)...)
+		v.Fixes = append(v.Fixes, access.Fixes(s, w, op, v)...)
 	}
 	return v, nil
 }
@@ -235,29 +233,14 @@ func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error
 	return verdicts, nil
 }
 
-// reached is what a walk ends at, nil when there is no such file.
-func reached(w *access.Walk) *access.Node {
-	if len(w.Rest) > 0 || w.Fail != "" || w.Missing != "" {
-		return nil
-	}
-	if len(w.Steps) == 0 {
-		return w.Start
-	}
-	last := &w.Steps[len(w.Steps)-1]
-	if last.End != nil {
-		return last.End
-	}
-	return last.Found
-}
-
 func isDirectory(w *access.Walk) bool {
-	n := reached(w)
+	n := w.Reached()
 	return n != nil && n.Type == access.Directory
 }
 
 // commonOperations are what to ask of a file of that type. A chown is asked to the subject's own ids.
 func commonOperations(s *access.Subject, w *access.Walk) [][]string {
-	n := reached(w)
+	n := w.Reached()
 	own := []string{"chown", "-", "-"}
 	if ns := w.Host.UserNS[s.UserNS]; ns != nil {
 		for i, id := range []idmap.Inside{ns.UID.ToInside(s.Cred.UID.FS), ns.GID.ToInside(s.Cred.GID.FS)} {

@@ -24,8 +24,3 @@ type prober interface {
 func newProber(s *nsinspect.Snapshot, proc string) (prober, error) {
 	return pathwalk.NewProber(s, proc)
 }
-
-// fixes are the changes that would allow what is denied.
-func fixes(s *access.Subject, w *access.Walk, op access.Operation, v access.Verdict) []access.Fix {
-	return access.Fixes(s, w, op, v)
-}

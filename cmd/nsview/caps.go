@@ -129,7 +129,7 @@ func (a *app) capsOverFile(ctx context.Context, snap *nsinspect.Snapshot, p *nsi
 	if err != nil {
 		return nil, err
 	}
-	n := reached(w)
+	n := w.Reached()
 	switch {
 	case n != nil:
 		return access.FileCapsOver(s, w.Host, n), nil
@@ -177,13 +177,7 @@ func (a *app) printCaps(r *access.CapReport) error {
 	if err := t.Render(a.out, a.tableOptions()); err != nil {
 		return err
 	}
-	var gaps []nsinspect.Gap
-	for _, gap := range r.Gaps {
-		if gap.PID == r.PID {
-			gaps = append(gaps, gap)
-		}
-	}
-	a.gaps(gaps)
+	a.gaps(gapsAbout(r.Gaps, r.PID))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/nsinspect/doctor"
 	"github.com/nsview/nsview/procscan"
 )
@@ -64,7 +65,7 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	if failed && len(containers) == 0 && !host {
 		return &statusError{code: exitFailure}
 	}
-	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: fixes}
+	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: access.Fixes}
 	gaps := a.doctorFacts(ctx, facts, budget)
 	if ctx.Err() != nil {
 		return ctx.Err()

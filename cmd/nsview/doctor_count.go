@@ -11,9 +11,8 @@ import (
 )
 
 // countVolumes counts the owners of the volumes of the plan, each for at most budget.
-func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, plan *doctor.Plan, budget time.Duration) (gaps []nsinspect.Gap) {
+func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, atlas *nsinspect.Atlas, plan *doctor.Plan, budget time.Duration) (gaps []nsinspect.Gap) {
 	s := f.Snapshot
-	atlas := nsinspect.NewAtlas(s)
 	viewers := s.Viewers()
 	for i := range plan.Paths {
 		path := &plan.Paths[i]

@@ -26,8 +26,10 @@ func (a *app) doctorFacts(ctx context.Context, f *doctor.Facts, budget time.Dura
 	gaps := a.hostFacts(ctx, f)
 	plan := doctor.NewPlan(f.Snapshot, f.Containers)
 	gaps = append(gaps, a.answers(ctx, f, &plan)...)
-	gaps = append(gaps, a.countVolumes(ctx, f, &plan, budget)...)
-	return append(gaps, a.hiddenFiles(ctx, f, &plan)...)
+	atlas := nsinspect.NewAtlas(f.Snapshot)
+	gaps = append(gaps, a.countVolumes(ctx, f, atlas, &plan, budget)...)
+	a.hiddenFiles(ctx, f, atlas, &plan)
+	return gaps
 }
 
 // storedFacts takes them from the snapshot.

@@ -23,9 +23,8 @@ const (
 
 // hiddenFiles looks for what containers have below their volumes, in the layers of their root file system. A layer that
 // cannot be reached from here says nothing, which is no gap: what it hides is only worth knowing.
-func (a *app) hiddenFiles(ctx context.Context, f *doctor.Facts, plan *doctor.Plan) []nsinspect.Gap {
+func (a *app) hiddenFiles(ctx context.Context, f *doctor.Facts, atlas *nsinspect.Atlas, plan *doctor.Plan) {
 	s := f.Snapshot
-	atlas := nsinspect.NewAtlas(s)
 	overlays := atlas.Overlays()
 	for i := range plan.Paths {
 		path := &plan.Paths[i]
@@ -57,7 +56,6 @@ func (a *app) hiddenFiles(ctx context.Context, f *doctor.Facts, plan *doctor.Pla
 			break
 		}
 	}
-	return nil
 }
 
 // namesIn lists a directory as a process with that root directory resolves it, without the marks of overlays for what

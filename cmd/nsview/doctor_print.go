@@ -66,7 +66,7 @@ func printFix(w io.Writer, f *access.Fix, indent string) {
 	}
 	fmt.Fprintf(w, "%sfix:   %s\n", indent, render.Escape(text))
 	for _, command := range f.Commands {
-		fmt.Fprintf(w, "%s         %s\n", indent, command)
+		fmt.Fprintf(w, "%s         %s\n", indent, pasted(command))
 	}
 }
 

@@ -33,6 +33,17 @@ func (a *app) gaps(gaps []nsinspect.Gap) {
 	}
 }
 
+// gapsAbout are the gaps about a process, none for PID 0.
+func gapsAbout(gaps []nsinspect.Gap, pid int) []nsinspect.Gap {
+	var about []nsinspect.Gap
+	for _, g := range gaps {
+		if g.PID != 0 && g.PID == pid {
+			about = append(about, g)
+		}
+	}
+	return about
+}
+
 // warn prints a line on stderr as the rules in root.go say.
 func (a *app) warn(format string, args ...any) {
 	fmt.Fprintf(a.err, "nsview: %s\n", render.Escape(fmt.Sprintf(format, args...)))

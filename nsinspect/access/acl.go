@@ -13,9 +13,9 @@ func (j *judge) acl(a *ACL, n *Node, want uint32) (Rule, uint32, string) {
 		}
 	}
 	detail := func(e ACLEntry, id string) string {
-		s := letters(want) + " wanted: ACL entry " + string(e.Tag) + id + " " + letters(e.Perm)
+		s := permText(want) + " wanted: ACL entry " + string(e.Tag) + id + " " + permText(e.Perm)
 		if masked {
-			s += ", mask " + letters(mask)
+			s += ", mask " + permText(mask)
 		}
 		return s
 	}
@@ -51,7 +51,7 @@ func (j *judge) acl(a *ACL, n *Node, want uint32) (Rule, uint32, string) {
 			if found {
 				return RuleACLGroup, first.Perm & mask, detail(first, "")
 			}
-			return RuleACLOther, e.Perm, letters(want) + " wanted: ACL entry other " + letters(e.Perm)
+			return RuleACLOther, e.Perm, permText(want) + " wanted: ACL entry other " + permText(e.Perm)
 		}
 	}
 	return RuleACLOther, 0, "an ACL without an entry for others"

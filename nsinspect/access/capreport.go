@@ -67,9 +67,6 @@ type CapFile struct {
 	OwnerDetail string `json:"owner_detail"`
 }
 
-// fownerBit is the number of CAP_FOWNER.
-const fownerBit = 3
-
 // initialUserNS is the inode of the initial user namespace (PROC_USER_INIT_INO in include/linux/proc_ns.h).
 const initialUserNS nsinspect.Inode = 0xEFFFFFFD
 
@@ -225,7 +222,7 @@ func FileCapsOver(s *Subject, host *Host, n *Node) *CapFile {
 	switch {
 	case f.UID.Mapped() && f.UID == s.Cred.UID.FS:
 		f.Owner, f.OwnerDetail = Allow, "it is the owner"
-	case uid && s.Cred.CapEff&(1<<fownerBit) != 0:
+	case uid && s.Cred.CapEff&(1<<capFowner) != 0:
 		f.Owner, f.OwnerDetail = Allow, "CAP_FOWNER, which needs the uid alone to be mapped"
 	case uid:
 		f.Owner, f.OwnerDetail = Deny, "it is not the owner and has no CAP_FOWNER"

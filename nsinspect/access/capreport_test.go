@@ -83,7 +83,7 @@ func TestCapNames(t *testing.T) {
 }
 
 func TestFileCapsOver(t *testing.T) {
-	const fowner = 1 << fownerBit
+	const fowner = 1 << capFowner
 	tests := []struct {
 		name        string
 		uid, gid    idmap.Kernel

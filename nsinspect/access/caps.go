@@ -1,6 +1,9 @@
 package access
 
-import "github.com/nsview/nsview/idmap"
+import (
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+)
 
 // The capabilities that file access is about (include/uapi/linux/capability.h).
 const (
@@ -16,7 +19,7 @@ const (
 
 // nsCap is ns_capable() (security/commoncap.c cap_capable): whether the subject has a capability over a user namespace.
 // Capabilities count in the own namespace and below it; the creator of a namespace has all of them in it.
-func (j *judge) nsCap(target inode, bit int) bool {
+func (j *judge) nsCap(target nsinspect.Inode, bit int) bool {
 	for range len(j.host.UserNS) + 1 {
 		ns := j.host.UserNS[target]
 		switch {

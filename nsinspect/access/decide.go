@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/nsview/nsview/idmap"
-	"github.com/nsview/nsview/nsinspect"
 )
 
 // Decide says whether the kernel lets the subject do an operation on the path of a walk. It does no I/O and changes none
@@ -132,9 +131,6 @@ func (j *judge) assume(what string) {
 func (j *judge) inGroup(id idmap.Kernel) bool {
 	return id.Mapped() && (id == j.fsgid || slices.Contains(j.s.Cred.Groups, id))
 }
-
-// inode is a user namespace's inode, for the maps of namespaces.
-type inode = nsinspect.Inode
 
 // finish adds what could still deny although no check of this procedure does.
 func (j *judge) finish() {

@@ -25,11 +25,7 @@ func (e *explainer) need() string {
 
 // permission reports whether the rule is one of permission bits, ACL entries, or capabilities that stand in for them.
 func (e *explainer) permission() bool {
-	switch e.v.Rule {
-	case RuleModeOwner, RuleModeGroup, RuleModeOther, RuleACLUser, RuleACLGroup, RuleACLMask, RuleACLOther, RuleCapUnmappedInode:
-		return e.v.Errno == "EACCES" || e.v.Errno == ""
-	}
-	return false
+	return e.v.Rule.aboutPermission() && (e.v.Errno == "EACCES" || e.v.Errno == "")
 }
 
 // pathOf is the path on whose way the component is.
@@ -103,11 +99,10 @@ func (e *explainer) permReason() string {
 // rootWithout is for who is root and wonders.
 func (e *explainer) rootWithout() string {
 	uid := e.inside("uid", e.s.Cred.UID.FS)
-	const dacOverride = 1
 	switch {
 	case uid != 0 || e.v.Verdict != Deny:
 		return ""
-	case e.s.Cred.CapEff>>dacOverride&1 == 0:
+	case e.s.Cred.CapEff>>capDACOverride&1 == 0:
 		return "; it is root without CAP_DAC_OVERRIDE, which counts as anybody"
 	case e.node != nil && e.node.Type == Regular && e.op.Op == OpExec && e.node.Mode&0o111 == 0:
 		return "; root too needs at least one x bit"

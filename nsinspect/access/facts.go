@@ -87,6 +87,21 @@ type Walk struct {
 	Assumptions []string `json:"assumptions,omitempty"`
 }
 
+// Reached is what the walk ends at, nil when it does not get to the end of its path or there is no such file.
+func (w *Walk) Reached() *Node {
+	switch {
+	case w == nil || len(w.Rest) > 0 || w.Fail != "" || w.Missing != "":
+		return nil
+	case len(w.Steps) == 0:
+		return w.Start
+	}
+	last := &w.Steps[len(w.Steps)-1]
+	if last.End != nil {
+		return last.End
+	}
+	return last.Found
+}
+
 // Lookup is one name looked up in one directory.
 type Lookup struct {
 	Dir   *Node  `json:"dir"`   // which must be searchable

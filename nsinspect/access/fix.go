@@ -141,11 +141,7 @@ func progress(before, after Verdict) bool {
 
 // permission reports whether a rule is about who may read, write or search.
 func permission(r Rule) bool {
-	switch r {
-	case RuleModeOwner, RuleModeGroup, RuleModeOther, RuleACLUser, RuleACLGroup, RuleACLMask, RuleACLOther, RuleCapUnmappedInode:
-		return true
-	}
-	return strings.HasPrefix(string(r), string(RuleCap)+"CAP_DAC_")
+	return r.aboutPermission() || strings.HasPrefix(string(r), string(RuleCap)+"CAP_DAC_")
 }
 
 // combine makes one fix of changes that are made one after the other.
@@ -168,9 +164,11 @@ func combine(made []change) solution {
 // candidates are the changes that may get past a denial. Not every one does: that is for Decide to say.
 func candidates(s *Subject, w *Walk, op Operation, v Verdict, preferred kind) []change {
 	p := problem{s: s, w: w, op: op, v: v, node: denied(w, v.Component), preferred: preferred}
+	if v.Rule.aboutWhatIsThere() {
+		return nil
+	}
 	switch v.Rule {
-	case RuleNotFound, RuleNotDir, RuleIsDir, RuleExists, RuleNotEmpty, RuleBusy, RuleInvalid, RuleNameTooLong, RuleSymlinkLoop,
-		RuleFormat, RuleNoPeer, RuleXDev, RuleLSM, RuleFS:
+	case RuleNotEmpty, RuleXDev, RuleLSM, RuleFS:
 		return nil
 	}
 	var list []change

@@ -140,7 +140,7 @@ func (s *Subject) granted(n *Node) uint32 {
 	return mode & 7
 }
 
-// letters are permissions as chmod and setfacl take them.
+// permLetters are permissions as chmod and setfacl take them.
 func permLetters(perm uint32) string {
 	var b strings.Builder
 	for i, c := range "rwx" {

@@ -31,10 +31,6 @@ func (j *judge) existing(at found) bool {
 		return j.deny(n, RuleExists, "EEXIST", "the name is there")
 	}
 	if j.w.Last != "" || n.Type == Directory {
-		if n.Type == Directory && dir != nil && dir.Mode&0o1000 != 0 && j.w.Last == "" {
-			// may_create_in_sticky() is for files only.
-			return j.deny(n, RuleIsDir, "EISDIR", "it is a directory")
-		}
 		return j.deny(n, RuleIsDir, "EISDIR", "it is a directory")
 	}
 	if dir == nil || dir.Mode&0o1000 == 0 {
@@ -162,7 +158,6 @@ func (j *judge) truncate() {
 		j.deny(n, RuleInvalid, "EINVAL", "it is no regular file")
 		return
 	}
-	ok = false
 	if j.host.Kernel.Since(6, 14) {
 		ok = j.permission(n, wantW) && j.wantWrite(n)
 	} else {

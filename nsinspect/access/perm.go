@@ -9,16 +9,6 @@ const (
 	wantR = 4
 )
 
-func letters(want uint32) string {
-	b := []byte("---")
-	for i, c := range "rwx" {
-		if want&(4>>i) != 0 {
-			b[i] = byte(c)
-		}
-	}
-	return string(b)
-}
-
 // search is may_lookup(): the directory that a name is looked up in has to be searchable.
 func (j *judge) search(dir *Node) bool {
 	if j.permission(dir, wantX) {
@@ -78,7 +68,7 @@ func (j *judge) generic(n *Node, want uint32) bool {
 		return false // unknown
 	}
 	if detail == "" {
-		detail = letters(want) + " wanted: mode " + strconv.FormatUint(uint64(n.Mode&0o7777|0o10000), 8)[1:] + ", of which " + letters(perm) + " counts"
+		detail = permText(want) + " wanted: mode " + strconv.FormatUint(uint64(n.Mode&0o7777|0o10000), 8)[1:] + ", of which " + permText(perm) + " counts"
 	}
 	if want&^perm == 0 {
 		return j.pass(n, rule, detail)

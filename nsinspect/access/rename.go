@@ -6,11 +6,7 @@ func (j *judge) rename() {
 	if !ok {
 		return
 	}
-	if j.w.New == nil {
-		j.unknown(j.op.New, RuleNone, "what the second path is")
-		return
-	}
-	to, ok := j.walk(j.w.New)
+	to, ok := j.walkNew()
 	if !ok {
 		return
 	}
@@ -29,6 +25,14 @@ func (j *judge) rename() {
 	if j.wantWrite(from.dir) && j.renamed(from, to) {
 		j.moved(from, to)
 	}
+}
+
+// walkNew is walk for the second path.
+func (j *judge) walkNew() (found, bool) {
+	if j.w.New == nil {
+		return found{}, j.unknown(j.op.New, RuleNone, "what the second path is")
+	}
+	return j.walk(j.w.New)
 }
 
 // renamed are the checks of the two names.
@@ -111,11 +115,7 @@ func (j *judge) link() {
 	if !ok {
 		return
 	}
-	if j.w.New == nil {
-		j.unknown(j.op.New, RuleNone, "what the second path is")
-		return
-	}
-	to, ok := j.walk(j.w.New)
+	to, ok := j.walkNew()
 	if !ok {
 		return
 	}

@@ -66,3 +66,13 @@ func (r Rule) aboutWhatIsThere() bool {
 	}
 	return false
 }
+
+// aboutPermission reports whether a rule is about permission bits, ACL entries, or capabilities that would stand in for
+// them.
+func (r Rule) aboutPermission() bool {
+	switch r {
+	case RuleModeOwner, RuleModeGroup, RuleModeOther, RuleACLUser, RuleACLGroup, RuleACLMask, RuleACLOther, RuleCapUnmappedInode:
+		return true
+	}
+	return false
+}

@@ -28,7 +28,7 @@ func (j *judge) walk(w *Walk) (found, bool) {
 		}
 		at.path = l.Found.Path
 		if l.Followed {
-			if !j.follow(w, l) {
+			if !j.follow(l) {
 				return at, false
 			}
 			if l.End != nil {
@@ -70,20 +70,20 @@ func (j *judge) absent(at found) bool {
 }
 
 // follow is pick_link(): the checks of following a symbolic link.
-func (j *judge) follow(w *Walk, l *Lookup) bool {
+func (j *judge) follow(l *Lookup) bool {
 	link := l.Found
 	if l.Magic {
 		j.assume("the target may follow the magic link " + link.Path + " (ptrace access)")
 		return true
 	}
-	if l.Trailing && !j.protectedLink(w, l) {
+	if l.Trailing && !j.protectedLink(l) {
 		return false
 	}
 	return !link.Mount.NoSymfollow || j.deny(link, RuleNoSymfollow, "ELOOP", "the mount does not let symbolic links be followed")
 }
 
 // protectedLink is may_follow_link(): fs.protected_symlinks. No capability overrides it.
-func (j *judge) protectedLink(_ *Walk, l *Lookup) bool {
+func (j *judge) protectedLink(l *Lookup) bool {
 	link, dir := l.Found, l.Dir
 	if dir.Mode&0o1002 != 0o1002 || link.UID.Known && link.UID.Seen.Mapped() && link.UID.Seen == j.fsuid {
 		return true

@@ -61,7 +61,7 @@ type refusal struct {
 }
 
 func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusal]bool) {
-	node := arrived(a.Walk)
+	node := a.Walk.Reached()
 	if node == nil {
 		j.unreachable(i, v, a)
 		return
@@ -116,7 +116,7 @@ func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, q question, verdi
 	case !a.Primary:
 		f.Severity = Info
 		f.Meaning = "another process of the container than its first one is refused; that is as it should be where only the first one needs it"
-	case q.id == Write && v != nil && (systemTree(v.Source) || arrived(a.Walk).Type != access.Directory):
+	case q.id == Write && v != nil && (systemTree(v.Source) || a.Walk.Reached().Type != access.Directory):
 		f.Severity = Info
 		f.Meaning = "it is mounted for writing, and the container may only read it; to mount it read-only would say so"
 	default:
@@ -203,21 +203,6 @@ func nodes(w *access.Walk) []*access.Node {
 		add(w.Steps[i].End)
 	}
 	return list
-}
-
-// arrived is what a walk ended at, nil when it did not get to the end of its path.
-func arrived(w *access.Walk) *access.Node {
-	if w == nil || w.Missing != "" || w.Fail != "" || len(w.Rest) > 0 {
-		return nil
-	}
-	if len(w.Steps) == 0 {
-		return w.Start
-	}
-	last := &w.Steps[len(w.Steps)-1]
-	if last.End != nil {
-		return last.End
-	}
-	return last.Found
 }
 
 // answersOf are the answers about a container, of those that it is there for or of its other processes.

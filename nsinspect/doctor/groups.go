@@ -48,7 +48,7 @@ func (j *judge) groupsDropped(i int) {
 	}
 	held := j.groupsOfUser(ns.OwnerUID)
 	for _, a := range j.answersOf(i, true) {
-		node := arrived(a.Walk)
+		node := a.Walk.Reached()
 		if node == nil || node.Mode&0o070 == 0 || !node.GID.Known || !slices.Contains(held, node.GID.Seen) || inGroup(a.Subject, node.GID.Seen) {
 			continue
 		}

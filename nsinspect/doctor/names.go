@@ -11,7 +11,7 @@ import (
 func (j *judge) names(i int) {
 	said := map[string]bool{}
 	for _, a := range j.answersOf(i, true) {
-		node := arrived(a.Walk)
+		node := a.Walk.Reached()
 		if node == nil || said[a.Path] || a.Subject.Names == nil || !node.UID.Known || !node.UID.Seen.Mapped() {
 			continue
 		}

@@ -11,7 +11,7 @@ func (j *judge) readOnly(i int) {
 	volumes := Volumes(j.s, i)
 	said := map[string]bool{}
 	for _, a := range j.answersOf(i, true) {
-		v, node := volumeAt(volumes, a.Path), arrived(a.Walk)
+		v, node := volumeAt(volumes, a.Path), a.Walk.Reached()
 		if v == nil || !v.ReadOnly || node == nil || node.Type != access.Directory || said[a.Path] || systemTree(v.Source) {
 			continue
 		}

@@ -123,6 +123,18 @@ show "$nsview" ps --tree "${containers[@]}"
 say 'nsview owner: each file as the host and as every container that sees it'
 show "$nsview" owner "${containers[@]/%//file.txt}"
 
+say 'nsview access: may a container do it, which check of the kernel decides, and what would change that'
+if [ "${#containers[@]}" = 2 ]; then
+	show "$nsview" access wordpress /var/www/html/file.txt write
+	echo
+	show "$nsview" access wordpress /var/www/raw/file.txt write
+else
+	show "$nsview" access mariadb /var/lib/mysql/file.txt write
+fi
+
+say 'nsview doctor: the same question for every volume of a container'
+show "$nsview" doctor "${containers[-1]}"
+
 say 'nsview map: what an id is on the other side'
 show "$nsview" map "${containers[-1]}" 0 1000
 

@@ -13,7 +13,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench clean
+.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench microbench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -58,7 +58,11 @@ fuzz: ## run every fuzz target for FUZZTIME
 soak: ## ask the kernel 100,000 questions that the access engine answers (as root; NSVIEW_SOAK_SEED for other ones)
 	NSVIEW_SOAK_N=$${NSVIEW_SOAK_N:-100000} go test -count 1 -timeout 30m -run TestDecideAgainstKernel -v ./procscan/pathwalk
 
-bench: ## benchmarks
+BENCH ?= -sizes 1000,2000,20000 -files 1000000
+bench: build ## compare with ps, lsns, find, unshare and bwrap and write docs/performance.md (as root; BENCH='-sizes 2000' is short)
+	go run ./bench -write docs/performance.md $(BENCH)
+
+microbench: ## Go benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./...
 
 clean: ## remove what was built

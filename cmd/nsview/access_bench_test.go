@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,4 +87,9 @@ func BenchmarkAccessBatch(b *testing.B) {
 	}
 	b.ReportMetric(median(wall), "questions/s")
 	b.ReportMetric(median(cpu), "questions/cpu-s")
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func (o *options) wants(name string) bool { return strings.Contains(name, o.only) }
+
+// startRows are about what starting costs.
+func startRows(ctx context.Context, o *options, r *report) error {
+	return r.measure(ctx, o, []row{
+		{name: "--version", ours: []string{o.nsview, "--version"}, peer: []string{"lsns", "--version"}, wall: 1.3},
+		{name: "owner FILE", ours: []string{o.nsview, "owner", "/etc/hostname"}, peer: []string{"lsns", "--version"}, wall: 1.3},
+		{
+			name: "run -- true", wall: 1.8,
+			ours: []string{o.nsview, "run", "--user", "--pid", "--mount", "--map-root", "--mount-proc", "--", "true"},
+			peer: []string{"unshare", "-Urpf", "--mount-proc", "true"},
+		},
+		{
+			name: "run -- true (bwrap)",
+			ours: []string{o.nsview, "run", "--user", "--pid", "--mount", "--map-root", "--mount-proc", "--", "true"},
+			peer: []string{"bwrap", "--unshare-user", "--unshare-pid", "--uid", "0", "--gid", "0", "--bind", "/", "/", "--proc", "/proc", "true"},
+		},
+	})
+}
+
+// psColumns is what ps(1) is asked for: the columns of nsview ps, as far as it has them.
+const psColumns = "pid,ppid,uid,user,pidns,userns,mntns,netns,comm"
+
+// limits are the targets by population, for the largest size that is not above it.
+func limit(processes int, at map[int]float64) float64 {
+	best, found := 0, 0.0
+	for size, l := range at {
+		if size <= processes && size > best {
+			best, found = size, l
+		}
+	}
+	return found
+}
+
+// processRows are about hosts with many processes.
+func processRows(ctx context.Context, o *options, r *report) error {
+	if !o.wants("ps") && !o.wants("ns") {
+		return nil
+	}
+	p, err := newPopulation()
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	for _, size := range o.sizes {
+		if err := p.grow(ctx, size, o.per); err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "bench: %d processes in %d containers\n", p.processes, len(p.inits))
+		ps := []string{"ps", "-eo", psColumns}
+		at := fmt.Sprintf("%s processes", thousands(size))
+		var memory int64
+		if size >= 20_000 {
+			memory = 58 << 20
+		}
+		rows := []row{
+			{
+				name: "ps -A", at: at, ours: []string{o.nsview, "ps", "-A"}, peer: ps, memory: memory,
+				wall: limit(size, map[int]float64{2000: 0.5, 20_000: 0.4}), cpu: limit(size, map[int]float64{20_000: 0.62}),
+			},
+			{name: "ps CONTAINER", at: at, ours: []string{o.nsview, "ps", "sh/" + strconv.Itoa(p.initPID())}, peer: ps, wall: limit(size, map[int]float64{20_000: 0.03})},
+			{name: "ns", at: at, ours: []string{o.nsview, "ns"}, peer: []string{"lsns"}, wall: limit(size, map[int]float64{2000: 0.3, 20_000: 0.006})},
+		}
+		if err := r.measure(ctx, o, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileRows are about trees of files.
+func fileRows(ctx context.Context, o *options, r *report) error {
+	if !o.wants("owner -R") {
+		return nil
+	}
+	dir, remove, err := scratch()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	at := fmt.Sprintf("%s files", thousands(o.files))
+	fmt.Fprintln(os.Stderr, "bench: making", at)
+	if err := makeTree(ctx, dir+"/tree", o.files); err != nil {
+		return err
+	}
+	find := []string{"find", dir + "/tree", "-printf", `%U %G %m %p\n`}
+	const memory = 24 << 20
+	err = r.measure(ctx, o, []row{
+		{name: "owner -R, the summary", at: at, ours: []string{o.nsview, "owner", "-R", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+		{name: "owner -R -o jsonl, a line a file", at: at, ours: []string{o.nsview, "owner", "-R", "-o", "jsonl", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+	})
+	if err != nil {
+		return err
+	}
+	return coldRows(ctx, o, r, dir, at)
+}

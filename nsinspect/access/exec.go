@@ -35,7 +35,7 @@ func (j *judge) exec() {
 			j.unknown(n.Path, RuleFormat, "what kind of program "+n.Path+" is: "+n.Exec.Missing)
 			return
 		case n.Exec.Format == "unknown":
-			j.deny(n, RuleFormat, "ENOEXEC", "the kernel knows no such format")
+			j.deny(n, RuleFormat, Errno(orElse(string(n.Exec.Fail), "ENOEXEC")), "the kernel knows no such format")
 			return
 		case n.Exec.Format == "script" && depth == maxInterpreters:
 			j.deny(n, RuleSymlinkLoop, "ELOOP", "too many interpreters")
@@ -59,9 +59,20 @@ func (j *judge) loader(w *Walk, program *Node) {
 		j.deny(at.node, RuleInvalid, "EACCES", "only a regular file is executed")
 		return
 	}
-	if ok && j.mayExec(at.node) && j.permission(at.node, wantX) && j.mounterReads(at.node) {
-		j.gains(program)
+	if !ok || !j.mayExec(at.node) || !j.permission(at.node, wantX) || !j.mounterReads(at.node) {
+		return
 	}
+	switch e := at.node.Exec; {
+	case e == nil || e.Missing != "":
+		j.assume(at.node.Path + " is an ELF interpreter")
+	case e.Format == "script":
+		j.deny(at.node, RuleFormat, "ELIBBAD", "an ELF interpreter is an ELF program itself")
+		return
+	case e.Loader != "":
+		j.deny(at.node, RuleFormat, e.Loader, "it is no ELF interpreter")
+		return
+	}
+	j.gains(program)
 }
 
 // mounterReads: an overlay opens the real file with the mounter's credentials, for which x alone is not enough.

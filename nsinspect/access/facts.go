@@ -254,4 +254,6 @@ type Exec struct {
 	Missing     string `json:"missing,omitempty"`     // why it could not be read
 	Format      string `json:"format"`                // "elf", "script", "unknown" (ENOEXEC)
 	Interpreter *Walk  `json:"interpreter,omitempty"` // of a script or a dynamic ELF
+	Fail        Errno  `json:"fail,omitempty"`        // of format "unknown": what exec of it fails with, "" for ENOEXEC
+	Loader      Errno  `json:"loader,omitempty"`      // what a program fails with whose ELF interpreter it is, "" when it can be one
 }

@@ -1,8 +1,6 @@
 package pathwalk
 
 import (
-	"bytes"
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -32,7 +30,7 @@ func (r *trail) lookLast(n *access.Node, self string, mountRoot bool) {
 	case access.OpExec:
 		if n.Type == access.Regular {
 			n.Caps, n.CapsMissing = fileCaps(self)
-			n.Exec = r.program(self)
+			n.Exec = r.program(self, n.Path)
 		}
 	}
 }
@@ -79,60 +77,4 @@ func fileCaps(self string) (*access.FileCaps, string) {
 		c.RootID = idmap.Kernel(le.Uint32(b[20:]))
 	}
 	return c, ""
-}
-
-// maxScriptLine is how much of a program the kernel reads to tell its format (BINPRM_BUF_SIZE).
-const maxScriptLine = 256
-
-// program reads what execve(2) reads: the format, and the interpreter, which is walked to in turn.
-func (r *trail) program(self string) *access.Exec {
-	f, err := os.OpenFile(self, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return &access.Exec{Missing: err.Error()}
-	}
-	defer f.Close()
-	head := make([]byte, maxScriptLine)
-	k, _ := f.ReadAt(head, 0)
-	head = head[:k]
-	switch {
-	case bytes.HasPrefix(head, []byte("#!")):
-		line, _, _ := bytes.Cut(head[2:], []byte("\n"))
-		fields := strings.FieldsFunc(string(line), func(c rune) bool { return c == ' ' || c == '\t' || c == 0 })
-		if len(fields) == 0 {
-			return &access.Exec{Format: "unknown"}
-		}
-		return &access.Exec{Format: "script", Interpreter: r.interpreter(fields[0])}
-	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
-		file, err := elf.NewFile(f)
-		if err != nil {
-			return &access.Exec{Format: "unknown"}
-		}
-		out := &access.Exec{Format: "elf"}
-		for _, p := range file.Progs {
-			if p.Type != elf.PT_INTERP || p.Filesz > maxPath {
-				continue
-			}
-			text := make([]byte, p.Filesz)
-			if _, err := p.ReadAt(text, 0); err == nil {
-				out.Interpreter = r.interpreter(strings.TrimRight(string(text), "\x00"))
-			}
-			break
-		}
-		return out
-	}
-	return &access.Exec{Format: "unknown"}
-}
-
-// maxInterpreters: the kernel follows five.
-const maxInterpreters = 6
-
-func (r *trail) interpreter(name string) *access.Walk {
-	if r.depth >= maxInterpreters {
-		return &access.Walk{Host: r.host, Path: name, Fail: "ELOOP"}
-	}
-	w, err := r.p.walkOne(r.host, r.who, r.task, r.op, name, followLast, r.mounts, r.depth+1)
-	if err != nil {
-		return &access.Walk{Host: r.host, Path: name, Missing: err.Error()}
-	}
-	return w
 }

@@ -99,22 +99,28 @@ func mountedAt(s *access.Subject, name string) string {
 
 func (p *Prober) self() int { return p.snap.Observer.PID }
 
+// question is one question under way: what its walks have in common.
+type question struct {
+	p      *Prober
+	host   *access.Host
+	task   *procscan.Task
+	op     access.Operation
+	who    string // in procfs: a PID, or self
+	mounts map[uint64]mounted
+}
+
 // trail is one walk under way.
 type trail struct {
-	p    *Prober
-	host *access.Host
-	task *procscan.Task
-	op   access.Operation
-	w    *access.Walk
+	*question
+	w *access.Walk
 
 	root, at     int // directories, opened O_PATH
 	rootID, atID place
 	node         *access.Node // of at
+	in           int          // the directory where the last name was looked up
 	links        int
-	mounts       map[uint64]mounted
 	fds          []int
-	who          string // in procfs: a PID, or self
-	depth        int    // of interpreters
+	depth        int // of interpreters
 }
 
 // mounted is a mount that one question came to, and the directory of its file system that is mounted.
@@ -130,84 +136,85 @@ type place struct {
 }
 
 func (p *Prober) walkIn(host *access.Host, who string, t *procscan.Task, op access.Operation, name string) (*access.Walk, error) {
-	mounts := map[uint64]mounted{}
-	w, err := p.walkOne(host, who, t, op, name, followsOf(op.Op), mounts, 0)
+	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}}
+	w, from, err := q.walk(name, followsOf(op.Op), 0)
 	if err != nil || op.New == "" {
 		return w, err
 	}
-	if w.New, err = p.walkOne(host, who, t, op, op.New, nameOnly, mounts, 0); err != nil {
+	var to string
+	if w.New, to, err = q.walk(op.New, nameOnly, 0); err != nil {
 		return nil, err
 	}
-	relate(w)
+	relate(w, from, to)
 	return w, nil
 }
 
-// relate says how the two paths of an operation hang together.
-func relate(w *access.Walk) {
-	dir := func(w *access.Walk) (*access.Node, *access.Node) {
+// relate says how the two paths of an operation hang together. from and to are where their last names were looked up: which
+// of two names is above the other is about the directories that they are in, not about those on the way.
+func relate(w *access.Walk, from, to string) {
+	last := func(w *access.Walk) (dir, found *access.Node, name string) {
 		if len(w.Steps) == 0 || len(w.Rest) > 0 {
-			return nil, nil
+			return nil, nil, ""
 		}
 		l := &w.Steps[len(w.Steps)-1]
-		return l.Dir, l.Found
+		return l.Dir, l.Found, l.Name
 	}
-	oldDir, old := dir(w)
-	newDir, now := dir(w.New)
+	oldDir, old, oldName := last(w)
+	newDir, now, newName := last(w.New)
 	same := func(a, b *access.Node) bool {
 		return a != nil && b != nil && a.Dev == b.Dev && a.Inode == b.Inode && a.Mount.ID == b.Mount.ID
 	}
 	w.SameDir, w.SameFile = same(oldDir, newDir), same(old, now)
-	above := func(n *access.Node, w *access.Walk) bool {
-		for i := range w.Steps {
-			if same(n, w.Steps[i].Dir) && n.Type == access.Directory {
-				return true
-			}
-		}
-		return false
-	}
 	switch {
-	case w.SameFile:
-	case above(old, w.New):
+	case w.SameFile || w.SameDir || from == "" || to == "":
+	case old != nil && isBelow(to, path.Join(from, oldName)):
 		w.Ancestor = "old"
-	case above(now, w):
+	case now != nil && isBelow(from, path.Join(to, newName)):
 		w.Ancestor = "new"
 	}
 }
 
-func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op access.Operation, name string, last follows, mounts map[uint64]mounted, depth int) (*access.Walk, error) {
-	w := &access.Walk{Host: host, Path: name, Steps: []access.Lookup{}}
+// isBelow reports whether a directory is another one or below it, by what readlink says of both.
+func isBelow(dir, top string) bool {
+	_, ok := trimRoot(top, dir)
+	return ok
+}
+
+// walk reads what is on the way to a path. dir is the text of the directory where its last name was looked up, for the
+// operations that ask where that is.
+func (q *question) walk(name string, last follows, depth int) (w *access.Walk, dir string, err error) {
+	w = &access.Walk{Host: q.host, Path: name, Steps: []access.Lookup{}}
 	switch {
 	case name == "":
 		w.Fail = "ENOENT"
-		return w, nil
+		return w, "", nil
 	case len(name) >= maxPath:
 		w.Fail = "ENAMETOOLONG"
-		return w, nil
+		return w, "", nil
 	}
-	r := &trail{p: p, host: host, task: t, op: op, w: w, mounts: mounts, who: who, depth: depth}
+	r := &trail{question: q, w: w, depth: depth, in: -1}
 	defer r.close()
-	var err error
-	if r.root, err = r.open(p.proc + "/" + who + "/root"); err != nil {
-		return nil, err
+	if r.root, err = r.open(q.p.proc + "/" + q.who + "/root"); err != nil {
+		return nil, "", err
 	}
 	root, err := r.look(r.root, "/", false)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	r.rootID = root.place
 	r.at, r.atID, r.node = r.root, root.place, root.node
 	if name[0] != '/' {
-		link := p.proc + "/" + who + "/cwd"
+		link := q.p.proc + "/" + q.who + "/cwd"
 		if r.at, err = r.open(link); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		text, err := fdPath(r.at)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		cwd, err := r.look(r.at, text, false)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		r.atID, r.node = cwd.place, cwd.node
 	}
@@ -217,7 +224,23 @@ func (p *Prober) walkOne(host *access.Host, who string, t *procscan.Task, op acc
 	if strings.Trim(name, "/") == "" {
 		w.Last = "/"
 	}
-	return w, nil
+	return w, r.lookedUpIn(), nil
+}
+
+// lookedUpIn is the text of the directory where the last name was looked up, when the operation moves that name.
+func (r *trail) lookedUpIn() string {
+	if !moves(r.op.Op) || r.in < 0 {
+		return ""
+	}
+	text, err := fdPath(r.in)
+	if err != nil {
+		r.w.Missing = "where the directory of " + r.w.Path + " is: " + err.Error()
+	}
+	return text
+}
+
+func moves(op access.Op) bool {
+	return op == access.OpRename || op == access.OpNoreplace || op == access.OpExchange
 }
 
 func (r *trail) open(name string) (int, error) {
@@ -331,6 +354,7 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 // lookup opens one name in the directory where the walk is, without following it.
 func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	where := path.Join(r.node.Path, name)
+	r.in = r.at
 	if name == "." {
 		return r.at, sighted{node: r.node, place: r.atID}, nil
 	}

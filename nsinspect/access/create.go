@@ -31,7 +31,7 @@ func (j *judge) idsFit(dir *Node) bool {
 // createFile is open(2) with O_CREAT of a name that is not there (lookup_open()). The new file is opened without a look at
 // its mode.
 func (j *judge) createFile(at found) {
-	if j.wantWrite(at.dir) && j.mayCreate(at.dir) {
+	if j.notRemoved(at) && j.wantWrite(at.dir) && j.mayCreate(at.dir) {
 		j.madeIn(at.dir)
 	}
 }
@@ -77,5 +77,10 @@ func (j *judge) newName(at found, w *Walk, directory bool) bool {
 	case w.TrailingSlash && !directory:
 		return j.absent(at)
 	}
-	return j.wantWrite(at.dir)
+	return j.notRemoved(at) && j.wantWrite(at.dir)
+}
+
+// notRemoved refuses a new name in a directory that was removed while somebody stayed in it (IS_DEADDIR()).
+func (j *judge) notRemoved(at found) bool {
+	return !at.dir.Removed || j.denyAt(at.path, "", RuleNotFound, "ENOENT", "its directory was removed")
 }

@@ -161,8 +161,9 @@ type Node struct {
 
 	Immutable Fact `json:"immutable"`
 	Append    Fact `json:"append"`
-	Empty     Fact `json:"empty"` // a directory without entries; told only of a last component
-	Busy      Fact `json:"busy"`  // something is mounted on it in the target's mount namespace; told only of a last component
+	Empty     Fact `json:"empty"`             // a directory without entries; told only of a last component
+	Removed   bool `json:"removed,omitempty"` // a directory that has no name any more: nothing can be made in it
+	Busy      Fact `json:"busy"`              // something is mounted on it in the target's mount namespace; told only of a last component
 
 	Caps        *FileCaps `json:"caps,omitempty"` // security.capability; told only of a last component
 	CapsMissing string    `json:"caps_missing,omitempty"`

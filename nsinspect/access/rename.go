@@ -41,6 +41,8 @@ func (j *judge) renamed(from, to found) bool {
 	switch {
 	case from.node == nil:
 		return j.absent(from)
+	case to.node == nil && !j.notRemoved(to):
+		return false
 	case to.node != nil && j.op.Op == OpNoreplace:
 		return j.deny(to.node, RuleExists, "EEXIST", "the new name is there")
 	case to.node == nil && exchange:

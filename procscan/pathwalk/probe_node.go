@@ -9,7 +9,6 @@ import (
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
-	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,14 +32,14 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	if x.Mask&statxMntIDUnique == 0 {
 		return sighted{}, errors.New("the kernel does not tell mounts apart (statx STATX_MNT_ID_UNIQUE, Linux 6.8)")
 	}
-	m, err := r.mount(x.Mnt_id)
+	m, err := r.mountOf(fd, x.Mnt_id)
 	if err != nil {
 		return sighted{}, err
 	}
 	dev := devString(x.Dev_major, x.Dev_minor)
 	n := &access.Node{
 		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: dev, Inode: x.Ino, Nlink: uint64(x.Nlink),
-		Mount: m.Mount, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
+		Mount: m.Mount, Removed: uint32(x.Mode)&unix.S_IFMT == unix.S_IFDIR && x.Nlink == 0, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
 	}
 	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
 	self := "/proc/self/fd/" + strconv.Itoa(fd)
@@ -167,94 +166,6 @@ func (r *trail) id(m *access.Mount, mounted idmap.MountMap, sb *access.UserNS, g
 		id.OnDisk = maps.OnDisk(id.Seen)
 	}
 	return id
-}
-
-// mount is the mount with a unique id, as it is now.
-func (r *trail) mount(id uint64) (mounted, error) {
-	if m, ok := r.mounts[id]; ok {
-		return m, nil
-	}
-	nsID := r.task.MntID
-	if r.task.MntNS == r.p.snap.Observer.MntNS {
-		nsID = 0
-	}
-	now, err := procscan.StatMount(nsID, id)
-	if err != nil {
-		return mounted{}, err
-	}
-	m := &access.Mount{
-		ID: now.ID, Point: now.Point, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID,
-		NoSymfollow: now.NoSymfollow, Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap,
-	}
-	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
-	owner := r.p.superOwner(r.task, now.Dev, now.FSType)
-	m.Super.UserNS, m.Super.UserNSAssumed = owner.ns, owner.assumed
-	r.mounts[id] = mounted{m, now.Root}
-	return r.mounts[id], nil
-}
-
-// superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user
-// namespace may mount are its own; of the others it is the one that owns the outermost mount namespace which has the
-// superblock.
-func (p *Prober) superOwner(t *procscan.Task, dev, fsType string) superOwner {
-	initial := p.snap.Observer.UserNS
-	switch fsType {
-	case "tmpfs", "ramfs", "overlay", "fuse", "fuseblk", "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "devpts", "bpf", "binfmt_misc":
-	default:
-		return superOwner{ns: initial}
-	}
-	key := ownerKey{t.MntNS, dev}
-	if o, ok := p.owner[key]; ok {
-		return o
-	}
-	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
-	if has(p.snap.Mounts(p.snap.Observer.MountTable), dev) || t.MntNS == p.snap.Observer.MntNS {
-		o = superOwner{ns: initial}
-	} else {
-		for i := range p.snap.MountTables {
-			table := &p.snap.MountTables[i]
-			if owner := p.mntOwner(table.MntNS); owner != 0 && p.above(owner, o.ns) && has(table, dev) {
-				o = superOwner{ns: owner, assumed: owner != initial}
-			}
-		}
-	}
-	p.owner[key] = o
-	return o
-}
-
-func has(t *nsinspect.MountTable, dev string) bool {
-	if t == nil {
-		return false
-	}
-	for i := range t.Mounts {
-		if t.Mounts[i].Dev == dev {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *Prober) mntOwner(mnt nsinspect.Inode) nsinspect.Inode {
-	for i := range p.snap.Namespaces {
-		if n := &p.snap.Namespaces[i]; n.Inode == mnt {
-			return n.OwnerUserNS
-		}
-	}
-	return 0
-}
-
-// above reports whether a user namespace is an ancestor of another.
-func (p *Prober) above(up, down nsinspect.Inode) bool {
-	for range len(p.host.UserNS) {
-		ns := p.host.UserNS[down]
-		if ns == nil || ns.Parent == 0 {
-			return false
-		}
-		if down = ns.Parent; down == up {
-			return true
-		}
-	}
-	return false
 }
 
 // readACL reads the ACLs of a file, with ids as its mount shows them.

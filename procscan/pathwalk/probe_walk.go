@@ -123,12 +123,6 @@ type trail struct {
 	depth        int // of interpreters
 }
 
-// mounted is a mount that one question came to, and the directory of its file system that is mounted.
-type mounted struct {
-	*access.Mount
-	root string
-}
-
 // place tells one directory of one mount from another.
 type place struct {
 	mount, inode uint64

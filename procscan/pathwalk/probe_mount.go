@@ -1,0 +1,199 @@
+package pathwalk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"golang.org/x/sys/unix"
+)
+
+// mounted is a mount that one question came to, and the directory of its file system that is mounted.
+type mounted struct {
+	*access.Mount
+	root string
+}
+
+// mountOf is the mount that an open file was reached through, as it is now. id is its unique one.
+func (r *trail) mountOf(fd int, id uint64) (mounted, error) {
+	if m, ok := r.mounts[id]; ok {
+		return m, nil
+	}
+	m, err := r.findMount(fd, id)
+	if err != nil {
+		return mounted{}, err
+	}
+	r.mounts[id] = m
+	return m, nil
+}
+
+// findMount looks for a mount in the target's mount namespace, then in the observer's. What is in neither is in a third one,
+// or in none: a mount that was unmounted while somebody stayed on it.
+func (r *trail) findMount(fd int, id uint64) (mounted, error) {
+	own := r.task.MntID
+	if r.task.MntNS == r.p.snap.Observer.MntNS {
+		own = 0
+	}
+	now, err := procscan.StatMount(own, id)
+	foreign := false
+	if errors.Is(err, unix.ENOENT) && own != 0 {
+		if other, otherErr := procscan.StatMount(0, id); otherErr == nil {
+			now, err, foreign = other, nil, true
+		}
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return r.detached(fd)
+	case err != nil:
+		return mounted{}, err
+	}
+	m := &access.Mount{
+		ID: now.ID, Point: now.Point, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID, NoSymfollow: now.NoSymfollow,
+		Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap, Foreign: foreign,
+	}
+	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
+	r.ownSuper(m.Super)
+	return mounted{m, now.Root}, nil
+}
+
+func (r *trail) ownSuper(s *access.Super) {
+	owner := r.p.superOwner(r.task, s.Dev, s.FSType)
+	s.UserNS, s.UserNSAssumed = owner.ns, owner.assumed
+}
+
+// fsMagic are the file systems that statfs(2) tells (include/uapi/linux/magic.h), for mounts that nothing else tells about.
+var fsMagic = map[int64]string{
+	unix.TMPFS_MAGIC: "tmpfs", unix.EXT4_SUPER_MAGIC: "ext4", unix.OVERLAYFS_SUPER_MAGIC: "overlay", unix.PROC_SUPER_MAGIC: "proc", unix.SYSFS_MAGIC: "sysfs",
+	unix.BTRFS_SUPER_MAGIC: "btrfs", unix.XFS_SUPER_MAGIC: "xfs", unix.FUSE_SUPER_MAGIC: "fuse", unix.NFS_SUPER_MAGIC: "nfs", unix.CGROUP2_SUPER_MAGIC: "cgroup2",
+	unix.RAMFS_MAGIC: "ramfs", unix.DEVPTS_SUPER_MAGIC: "devpts", unix.V9FS_MAGIC: "9p", unix.CEPH_SUPER_MAGIC: "ceph", unix.SMB2_SUPER_MAGIC: "smb3",
+	unix.CIFS_SUPER_MAGIC: "cifs", unix.SQUASHFS_MAGIC: "squashfs", unix.F2FS_SUPER_MAGIC: "f2fs", unix.PIPEFS_MAGIC: "pipefs", unix.SOCKFS_MAGIC: "sockfs",
+	unix.ANON_INODE_FS_MAGIC: "anon_inodefs", unix.NSFS_MAGIC: "nsfs",
+}
+
+// stNoSymfollow is ST_NOSYMFOLLOW of statfs(2)'s flags (include/linux/statfs.h).
+const stNoSymfollow = 0x2000
+
+// detached is what statfs(2) says of a mount that is in no mount namespace: its flags, together with those of its file
+// system.
+func (r *trail) detached(fd int) (mounted, error) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return mounted{}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return mounted{}, err
+	}
+	id, err := fdMountID(fd)
+	if err != nil {
+		return mounted{}, err
+	}
+	m := &access.Mount{
+		ID: id, Point: "(unmounted)", Foreign: true, ReadOnly: fs.Flags&unix.ST_RDONLY != 0, NoExec: fs.Flags&unix.ST_NOEXEC != 0,
+		NoDev: fs.Flags&unix.ST_NODEV != 0, NoSUID: fs.Flags&unix.ST_NOSUID != 0, NoSymfollow: fs.Flags&stNoSymfollow != 0,
+	}
+	name := fsMagic[int64(fs.Type)]
+	if name == "" {
+		name = fmt.Sprintf("%#x", fs.Type)
+	}
+	m.Super = &access.Super{Dev: devString(unix.Major(st.Dev), unix.Minor(st.Dev)), FSType: name, Options: []string{}}
+	r.ownSuper(m.Super)
+	r.assume("the mount that was unmounted is not idmapped")
+	if m.ReadOnly {
+		r.assume("of the mount that was unmounted only the mount is read-only, not its file system")
+	}
+	return mounted{Mount: m}, nil
+}
+
+// assume notes with the walk what could not be read and is taken for so.
+func (r *trail) assume(what string) {
+	for _, a := range r.w.Assumptions {
+		if a == what {
+			return
+		}
+	}
+	r.w.Assumptions = append(r.w.Assumptions, what)
+}
+
+// fdMountID is mnt_id in /proc/self/fdinfo.
+func fdMountID(fd int) (int, error) {
+	text, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "mnt_id:"); ok {
+			return strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return 0, errors.New("fdinfo has no mnt_id")
+}
+
+// superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user
+// namespace may mount are its own; of the others it is the one that owns the outermost mount namespace which has the
+// superblock.
+func (p *Prober) superOwner(t *procscan.Task, dev, fsType string) superOwner {
+	initial := p.snap.Observer.UserNS
+	switch fsType {
+	case "tmpfs", "ramfs", "overlay", "fuse", "fuseblk", "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "devpts", "bpf", "binfmt_misc":
+	default:
+		return superOwner{ns: initial}
+	}
+	key := ownerKey{t.MntNS, dev}
+	if o, ok := p.owner[key]; ok {
+		return o
+	}
+	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
+	if has(p.snap.Mounts(p.snap.Observer.MountTable), dev) || t.MntNS == p.snap.Observer.MntNS {
+		o = superOwner{ns: initial}
+	} else {
+		for i := range p.snap.MountTables {
+			table := &p.snap.MountTables[i]
+			if owner := p.mntOwner(table.MntNS); owner != 0 && p.above(owner, o.ns) && has(table, dev) {
+				o = superOwner{ns: owner, assumed: owner != initial}
+			}
+		}
+	}
+	p.owner[key] = o
+	return o
+}
+
+func has(t *nsinspect.MountTable, dev string) bool {
+	if t == nil {
+		return false
+	}
+	for i := range t.Mounts {
+		if t.Mounts[i].Dev == dev {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Prober) mntOwner(mnt nsinspect.Inode) nsinspect.Inode {
+	for i := range p.snap.Namespaces {
+		if n := &p.snap.Namespaces[i]; n.Inode == mnt {
+			return n.OwnerUserNS
+		}
+	}
+	return 0
+}
+
+// above reports whether a user namespace is an ancestor of another.
+func (p *Prober) above(up, down nsinspect.Inode) bool {
+	for range len(p.host.UserNS) {
+		ns := p.host.UserNS[down]
+		if ns == nil || ns.Parent == 0 {
+			return false
+		}
+		if down = ns.Parent; down == up {
+			return true
+		}
+	}
+	return false
+}

@@ -42,8 +42,8 @@ var (
 
 // onlyIn says which single package a dependency is confined to.
 var onlyIn = map[string]string{
-	"github.com/olekukonko/tablewriter": "cmd/nsview/internal/render",
-	"github.com/spf13/cobra":            "cmd/nsview",
+	"github.com/clipperhouse/displaywidth": "cmd/nsview/internal/render",
+	"github.com/spf13/cobra":               "cmd/nsview",
 }
 
 type goPackage struct {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -198,11 +197,10 @@ func psFlagError(cmd *cobra.Command, err error) error {
 	return flagError(cmd, err)
 }
 
-var bsdOptions = regexp.MustCompile(`^[-]?[AaefluwxjX]+$`)
-
 // psHabit is a hint for operands that were meant as the options of ps(1).
 func psHabit(args []string) string {
-	if !bsdOptions.MatchString(args[0]) {
+	letters := strings.TrimPrefix(args[0], "-")
+	if letters == "" || strings.Trim(letters, "AaefluwxjX") != "" {
 		return ""
 	}
 	return fmt.Sprintf("%s is not an option of nsview ps: it shows the processes of containers, -A all, -o wide more columns", render.Escape(args[0]))

@@ -9,10 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
+	"github.com/clipperhouse/displaywidth"
 )
 
 // Table is a borderless table as ps and kubectl print it. Cells are escaped when it is rendered; an empty cell is
@@ -65,24 +62,44 @@ func (t *Table) Render(w io.Writer, o TableOptions) error {
 		}
 		t.cutColumns(header, rows, ends, o)
 	}
-	var buf bytes.Buffer
-	if err := layOut(&buf, header, rows); err != nil {
-		return err
-	}
-	out := bufio.NewWriter(w)
-	for first := true; buf.Len() > 0; first = false {
-		line, err := buf.ReadString('\n')
-		if err != nil && line == "" {
-			break
+	widths := columnWidths(header, rows)
+	out := bufio.NewWriterSize(w, outputBuffer)
+	var line []byte
+	write := func(cells []string, first bool) {
+		line = layOut(line[:0], cells, widths)
+		if o.Width == 0 && !o.Color {
+			out.Write(append(line, '\n')) // Flush tells
+			return
 		}
-		line = strings.TrimRight(line, " \n")
-		line = cut(line, o.Width, o.ASCII)
+		text := cut(string(line), o.Width, o.ASCII)
 		if o.Color {
-			line = paint(line, first && header != nil)
+			text = paint(text, first)
 		}
-		fmt.Fprintln(out, line)
+		fmt.Fprintln(out, text)
+	}
+	if header != nil {
+		write(header, true)
+	}
+	for _, row := range rows {
+		write(row, false)
 	}
 	return out.Flush()
+}
+
+// outputBuffer is how much is written at a time: a pipe holds that much.
+const outputBuffer = 64 << 10
+
+// layOut appends a line with each cell as wide as its column. It has no blanks at its end.
+func layOut(line []byte, cells []string, widths []int) []byte {
+	for i, cell := range cells {
+		line = append(line, cell...)
+		if i < len(cells)-1 {
+			for range widths[i] + columnGap - displaywidth.String(cell) {
+				line = append(line, ' ')
+			}
+		}
+	}
+	return bytes.TrimRight(line, " ")
 }
 
 func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
@@ -102,36 +119,6 @@ func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
 		}
 	}
 	return header, rows
-}
-
-// layOut lets tablewriter align the columns.
-func layOut(w io.Writer, header []string, rows [][]string) error {
-	if len(header) == 0 && len(rows) == 0 {
-		return nil
-	}
-	cell := tw.CellConfig{
-		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
-		Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
-		Padding:    tw.CellPadding{Global: tw.Padding{Right: strings.Repeat(" ", columnGap), Overwrite: true}},
-	}
-	table := tablewriter.NewTable(w,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Borders:  tw.BorderNone,
-			Symbols:  tw.NewSymbols(tw.StyleNone),
-			Settings: tw.Settings{Lines: tw.LinesNone, Separators: tw.SeparatorsNone},
-		})),
-		tablewriter.WithConfig(tablewriter.Config{Header: cell, Row: cell, Behavior: tw.Behavior{TrimSpace: tw.Off, TrimLine: tw.Off}}),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithTrimSpace(tw.Off),
-		tablewriter.WithEastAsian(tw.Off),
-	)
-	if len(header) > 0 {
-		table.Header(header)
-	}
-	if err := table.Bulk(rows); err != nil {
-		return err
-	}
-	return table.Render()
 }
 
 // leftOut are the columns to leave out, the last in the line first.
@@ -235,7 +222,7 @@ func columnWidths(header []string, rows [][]string) []int {
 			widths = append(widths, 0)
 		}
 		for i, cell := range row {
-			widths[i] = max(widths[i], twwidth.Width(cell))
+			widths[i] = max(widths[i], displaywidth.String(cell))
 		}
 	}
 	return widths
@@ -246,10 +233,10 @@ func Cut(line string, o TableOptions) string { return cut(line, o.Width, o.ASCII
 
 // cut shortens s to width columns, 0 leaves it alone, and marks where it did.
 func cut(s string, width int, ascii bool) string {
-	if width <= 0 || twwidth.Width(s) <= width {
+	if width <= 0 || displaywidth.String(s) <= width {
 		return s
 	}
-	return twwidth.Truncate(s, width, cutMark(ascii))
+	return displaywidth.TruncateString(s, width, cutMark(ascii))
 }
 
 func cutMark(ascii bool) string {
@@ -261,13 +248,13 @@ func cutMark(ascii bool) string {
 
 // cutFront is cut at the other end.
 func cutFront(s string, width int, ascii bool) string {
-	if width <= 0 || twwidth.Width(s) <= width {
+	if width <= 0 || displaywidth.String(s) <= width {
 		return s
 	}
 	start := len(s)
 	for start > 0 {
 		_, size := utf8.DecodeLastRuneInString(s[:start])
-		if 1+twwidth.Width(s[start-size:]) > width {
+		if 1+displaywidth.String(s[start-size:]) > width {
 			break
 		}
 		start -= size

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clipperhouse/displaywidth"
 	"github.com/google/go-cmp/cmp"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
 	"github.com/nsview/nsview/procscan/proctest"
 )
@@ -81,7 +81,7 @@ func TestTableFitsEveryWidth(t *testing.T) {
 	for width := 1; width < 100; width++ {
 		for line := range strings.Lines(rendered(t, sample(), TableOptions{Width: width})) {
 			line = strings.TrimSuffix(line, "\n")
-			if got := twwidth.Width(line); got > width {
+			if got := displaywidth.String(line); got > width {
 				t.Fatalf("%d columns at width %d: %q", got, width, line)
 			}
 			if strings.HasSuffix(line, " ") {
@@ -118,10 +118,10 @@ func TestTableHostile(t *testing.T) {
 	if len(lines) != 1+len(table.Rows) {
 		t.Fatalf("%d lines for %d rows", len(lines), len(table.Rows))
 	}
-	at := twwidth.Width(strings.TrimSuffix(lines[0], `B\n`))
+	at := displaywidth.String(strings.TrimSuffix(lines[0], `B\n`))
 	for _, line := range lines[1:] {
 		before, ok := strings.CutSuffix(line, "end")
-		if !ok || twwidth.Width(before) != at {
+		if !ok || displaywidth.String(before) != at {
 			t.Errorf("the second column of %q is not at %d", line, at)
 		}
 	}

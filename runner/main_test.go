@@ -19,7 +19,7 @@ import (
 	"github.com/nsview/nsview/procscan/proctest"
 )
 
-// runArg makes the test binary what nsview run is: it plans, starts and waits for the Spec in its next argument.
+// runArg makes the test program what nsview run is: it plans, starts and waits for the Spec in its next argument.
 const runArg = "runner-test-run"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	proctest.HeedSignals()
 	code := m.Run()
-	if dir := filepath.Dir(binary()); strings.Contains(dir, "nsview-runner-test") {
+	if dir := filepath.Dir(program()); strings.Contains(dir, "nsview-runner-test") {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -77,8 +77,8 @@ func runSpec(arg string) int {
 	return c.Wait()
 }
 
-// binary is a copy of the test binary that every user can execute: the one that go test made lies in a private folder.
-var binary = sync.OnceValue(func() string {
+// program is a copy of the test program that every user can execute: the one that go test made lies in a private folder.
+var program = sync.OnceValue(func() string {
 	dir, err := os.MkdirTemp("", "nsview-runner-test.")
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
@@ -124,7 +124,7 @@ func ordinaryIDs() (uid, gid int) {
 
 func command(t *testing.T, spec Spec) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(), runArg, specJSON(t, spec))
+	cmd := exec.CommandContext(t.Context(), program(), runArg, specJSON(t, spec))
 	cmd.Dir = "/"
 	cmd.WaitDelay = deadline
 	return cmd

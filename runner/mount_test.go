@@ -255,7 +255,7 @@ func TestIdmapRefused(t *testing.T) {
 	}
 	// Root of a user namespace may not idmap what belongs to the host either.
 	inner := Spec{MapUID: mapped(0, 1, 5), New: []Namespace{Mount}, Mounts: []MountSpec{{Source: data, Target: data, Idmap: true}}, Command: []string{"true"}}
-	outer := Spec{MapUID: mapped(0, 100000, 1000), New: []Namespace{Mount}, Command: []string{binary(), runArg, specJSON(t, inner)}}
+	outer := Spec{MapUID: mapped(0, 100000, 1000), New: []Namespace{Mount}, Command: []string{program(), runArg, specJSON(t, inner)}}
 	got = run(t, outer)
 	if got.status != StatusFailure || !strings.Contains(got.stderr, "no CAP_SYS_ADMIN") {
 		t.Errorf("nested: %d %s", got.status, got.stderr)
@@ -265,7 +265,7 @@ func TestIdmapRefused(t *testing.T) {
 	inner.Mounts[0].Target = "/mnt"
 	inner.Command = sh("stat -c %u /mnt/zero /mnt/three; touch /mnt/two; stat -c %u /mnt/two")
 	outer.Mounts = []MountSpec{{Target: "/mnt"}}
-	outer.Command = sh("touch /mnt/zero /mnt/three; chown 3 /mnt/three; " + binary() + " " + runArg + " '" + specJSON(t, inner) + "'; stat -c %u /mnt/two")
+	outer.Command = sh("touch /mnt/zero /mnt/three; chown 3 /mnt/three; " + program() + " " + runArg + " '" + specJSON(t, inner) + "'; stat -c %u /mnt/two")
 	if got := run(t, outer).output(t); got != "0\n3\n0\n0" {
 		t.Errorf("own tmpfs: %q", got)
 	}
@@ -275,7 +275,7 @@ func TestOvermountedProc(t *testing.T) {
 	inner := Spec{MapRoot: true, New: []Namespace{PID}, MountProc: true, Command: []string{"true"}}
 	outer := Spec{
 		MapRoot: true, Mounts: []MountSpec{{Source: "/dev/null", Target: "/proc/version"}},
-		Command: []string{binary(), runArg, specJSON(t, inner)},
+		Command: []string{program(), runArg, specJSON(t, inner)},
 	}
 	got := ordinary(t, outer)
 	if got.status != StatusFailure || !strings.Contains(got.stderr, "--mount-proc") || !strings.Contains(got.stderr, "hint: in a user namespace a new procfs") {

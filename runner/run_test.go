@@ -327,7 +327,7 @@ func TestNested(t *testing.T) {
 	spec := Spec{MapRoot: true, New: []Namespace{PID}, MountProc: true, Command: sh("echo $$; readlink /proc/self/ns/user; cat /proc/self/uid_map; cat /proc/self/status | grep NSpid")}
 	for range 2 {
 		arg := specJSON(t, spec)
-		spec = Spec{MapRoot: true, New: []Namespace{PID}, MountProc: true, Command: []string{binary(), runArg, arg}}
+		spec = Spec{MapRoot: true, New: []Namespace{PID}, MountProc: true, Command: []string{program(), runArg, arg}}
 	}
 	got := ordinary(t, spec).output(t)
 	lines := strings.Split(got, "\n")

@@ -81,7 +81,7 @@ func TestSignalsReachTheCommand(t *testing.T) {
 // shell's & ignore. Others that were ignored before stay so: the two lines are the same.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
 	arg := specJSON(t, Spec{MapRoot: true, New: []Namespace{PID}, MountProc: true, Command: []string{"grep", "SigIgn", "/proc/self/status"}})
-	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT; grep SigIgn /proc/self/status; exec "$0" "$@"`, binary(), runArg, arg)
+	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT; grep SigIgn /proc/self/status; exec "$0" "$@"`, program(), runArg, arg)
 	asOrdinary(cmd)
 	before, after, _ := strings.Cut(finish(t, cmd).output(t), "\n")
 	if !strings.HasSuffix(before, "3") || after != before {
@@ -291,7 +291,7 @@ func TestJobControl(t *testing.T) {
 			cmd.Env = append(os.Environ(), "PS1=ready> ", "HISTFILE=")
 			tty := onTerminal(t, cmd)
 			tty.expect("ready> ")
-			tty.typed(binary() + " " + runArg + " '" + specJSON(t, spec) + "'\n")
+			tty.typed(program() + " " + runArg + " '" + specJSON(t, spec) + "'\n")
 			tty.expect("up2now")
 			tty.typed("\x1a")
 			tty.expect("Stopped")
@@ -320,7 +320,7 @@ func TestTerminalComesBack(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			spec.Command = []string{bash, "--norc", "--noprofile", "-i"}
 			spec.Env = []string{"PS1=inside> ", "HISTFILE="}
-			script := fmt.Sprintf("%s %s '%s'; echo status-$?-; read line; echo got-$line", binary(), runArg, specJSON(t, spec))
+			script := fmt.Sprintf("%s %s '%s'; echo status-$?-; read line; echo got-$line", program(), runArg, specJSON(t, spec))
 			tty := onTerminal(t, exec.Command("/bin/sh", "-c", script))
 			tty.expect("inside> ")
 			tty.typed("sh -c 'echo run$((1+1))ing; exec sleep 1000'\n")

@@ -1,12 +1,10 @@
 package runner
 
 import (
-	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -151,37 +149,6 @@ func cutSuffix(s, suffix string) (string, bool) {
 		return s[:len(s)-len(suffix)], true
 	}
 	return s, false
-}
-
-// memoryFile is an unlinked file with v at offset 0. It is closed at exec. It is gob, because arguments, the environment
-// and paths are bytes: JSON would replace what is not UTF-8. Gob in turn forgets that a pointer to 0 is no nil, so a
-// stage goes by Plan.UID and Plan.SetIDs, never by Spec.UID.
-func memoryFile(v any) (*os.File, error) {
-	fd, err := unix.MemfdCreate("nsview", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "nsview order")
-	if err := gob.NewEncoder(f).Encode(v); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("write the orders of the stage: %w", err)
-	}
-	return f, nil
-}
-
-func readMemoryFile(fd int, v any) error {
-	// Read at an offset of its own: several stages may share the descriptor.
-	return gob.NewDecoder(io.NewSectionReader(fdReader(fd), 0, 1<<40)).Decode(v)
-}
-
-type fdReader int
-
-func (fd fdReader) ReadAt(b []byte, off int64) (int, error) {
-	n, err := unix.Pread(int(fd), b, off)
-	if n == 0 && err == nil {
-		return 0, io.EOF
-	}
-	return max(n, 0), err
 }
 
 // inheritable is a copy of fd that a child keeps across exec, at a number the caller has not used: what the user's shell

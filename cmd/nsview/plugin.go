@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/netip"
 	"net/url"
@@ -94,7 +92,7 @@ func (a *app) printMetadata() error {
 // checkPlugin refuses to inspect this machine for a docker or a cluster that is another one. A stored snapshot says
 // itself whose it is.
 func (a *app) checkPlugin(cmd *cobra.Command) error {
-	if a.from != "" || cmd.Name() == "help" || cmd.Name() == "completion" || strings.HasPrefix(cmd.Name(), "__") {
+	if a.from != "" || cmd.Flags().Changed("version") || cmd.Name() == "help" || cmd.Name() == "completion" || strings.HasPrefix(cmd.Name(), "__") {
 		return nil
 	}
 	switch a.plugin.of {
@@ -167,16 +165,25 @@ func (p *plugin) endpoint() (endpoint, why string) {
 	if name == "" || name == "default" {
 		return local, "default"
 	}
-	var meta struct {
-		Endpoints map[string]struct{ Host string }
+	// The directory of a context is a digest of its name, which its file has too.
+	dir := filepath.Join(p.configDir(), "contexts/meta")
+	entries, _ := os.ReadDir(dir) // where there is none, the context is not there
+	for _, e := range entries {
+		var meta struct {
+			Name      string
+			Endpoints map[string]struct{ Host string }
+		}
+		readJSON(filepath.Join(dir, e.Name(), "meta.json"), &meta)
+		if meta.Name != name {
+			continue
+		}
+		docker, ok := meta.Endpoints["docker"]
+		if ok && docker.Host == "" {
+			return local, why
+		}
+		return docker.Host, why
 	}
-	sum := sha256.Sum256([]byte(name))
-	readJSON(filepath.Join(p.configDir(), "contexts/meta", hex.EncodeToString(sum[:]), "meta.json"), &meta)
-	docker, ok := meta.Endpoints["docker"]
-	if ok && docker.Host == "" {
-		return local, why
-	}
-	return docker.Host, why
+	return "", why
 }
 
 func (p *plugin) configDir() string {

@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if a.plugin, metadata = pluginOf(args[0], args[1:]); metadata {
 		return a.report(ctx, a.printMetadata())
 	}
-	root := a.rootCommand()
+	root := a.rootCommand(a.plugin.args)
 	if a.plugin.of != "" {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: a.plugin.of + " nsview"}
 	}
@@ -119,7 +119,10 @@ func (a *app) complain(err error) {
 	}
 }
 
-func (a *app) rootCommand() *cobra.Command {
+// rootCommand is nsview with the commands that args may be about. To make all of them, with their flags and help, costs
+// a third of the time that a short command takes: where the first argument is a command, only that is made.
+func (a *app) rootCommand(args []string) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "nsview",
 		Short: "show a Linux container from both sides",
@@ -134,14 +137,19 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
   nsview owner /srv/data/file    who owns a file, as the host and as every container sees it
   nsview access web /data write  may container web write it, and if not, why
   nsview ns --tree               the namespaces and how they hang together`,
-		Version:           buildVersion(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		Args:              unknownCommand,
 		PersistentPreRunE: a.checkCommonFlags,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				_, err := fmt.Fprintln(a.out, "nsview", buildVersion())
+				return err
+			}
+			return cmd.Help()
+		},
 	}
-	root.SetVersionTemplate("nsview {{.Version}}\n")
+	root.Flags().BoolVar(&showVersion, "version", false, "say which version of nsview this is")
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	flags := root.PersistentFlags()
@@ -154,20 +162,21 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	flags.StringVar(&a.from, "from", "", "answer from a stored snapshot (- for stdin) instead of this host")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "leave nothing out: every gap, and what is folded")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats)
-	// One line a command; each is in a file of its name.
-	root.AddCommand(
-		a.psCommand(),
-		a.ownerCommand(),
-		a.doctorCommand(),
-		a.nsCommand(),
-		a.diffCommand(),
-		a.containersCommand(),
-		a.snapshotCommand(),
-		a.mapCommand(),
-		a.accessCommand(),
-		a.capsCommand(),
-		a.runCommand(),
-	)
+	if len(args) > 0 {
+		if len(args) == 1 && args[0] == "--version" {
+			return root
+		}
+		for _, c := range commands() {
+			if c.name == args[0] || c.alias == args[0] {
+				root.AddCommand(c.make(a))
+				root.SetHelpCommand(helpCommand())
+				return root
+			}
+		}
+	}
+	for _, c := range commands() {
+		root.AddCommand(c.make(a))
+	}
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
@@ -175,6 +184,29 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	return root
+}
+
+// command is how a command of nsview is made.
+type command struct {
+	name, alias string
+	make        func(*app) *cobra.Command
+}
+
+// commands are all commands. Each is in a file of its name.
+func commands() []command {
+	return []command{
+		{name: "ps", make: (*app).psCommand},
+		{name: "owner", make: (*app).ownerCommand},
+		{name: "doctor", make: (*app).doctorCommand},
+		{name: "ns", make: (*app).nsCommand},
+		{name: "diff", make: (*app).diffCommand},
+		{name: "containers", alias: "ls", make: (*app).containersCommand},
+		{name: "snapshot", make: (*app).snapshotCommand},
+		{name: "map", make: (*app).mapCommand},
+		{name: "access", make: (*app).accessCommand},
+		{name: "caps", make: (*app).capsCommand},
+		{name: "run", make: (*app).runCommand},
+	}
 }
 
 // checkCommonFlags judges the flags that every command has.

@@ -275,7 +275,7 @@ func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 		text[name] += string(content)
 	}
 	commands := []string{"usage", "plugin"}
-	for _, cmd := range (&app{}).rootCommand().Commands() {
+	for _, cmd := range (&app{}).rootCommand(nil).Commands() {
 		name := cmd.Name()
 		commands = append(commands, name)
 		if name == "help" || name == "completion" {

@@ -87,45 +87,48 @@ func UserNamespaces(s *nsinspect.Snapshot) map[nsinspect.Inode]*UserNS {
 	return list
 }
 
-// CapsIn says which capabilities a process with those credentials in user namespace own has in user namespace in, as
-// cap_capable() does (security/commoncap.c).
-func CapsIn(list map[nsinspect.Inode]*UserNS, cred *nsinspect.Credentials, own, in nsinspect.Inode) (uint64, CapReason) {
+// CapsIn says which capabilities a process in user namespace own, with those effective capabilities and that effective
+// uid, has in user namespace in, as cap_capable() does (security/commoncap.c). With CapUntold it may have more.
+func CapsIn(list map[nsinspect.Inode]*UserNS, caps uint64, euid idmap.Kernel, own, in nsinspect.Inode) (uint64, CapReason) {
 	switch {
 	case own == 0 || in == 0:
 		return 0, CapUntold
 	case own == in:
-		return cred.CapEff, CapHeld
-	}
-	above := ancestors(list, own)
-	if above[in] || in == initialUserNS {
+		return caps, CapHeld
+	case in == initialUserNS || IsAncestor(list, in, own):
 		return 0, CapAncestor
 	}
-	seen := make(map[nsinspect.Inode]bool)
-	for at := list[in]; at != nil && !seen[at.Inode]; at = list[at.Parent] {
-		seen[at.Inode] = true
+	at := list[in]
+	for range len(list) {
 		switch {
-		case at.Parent == own && !at.Owner.Mapped() && cred.CapEff&EveryCap != EveryCap:
-			return 0, CapUntold // it could be its owner
-		case at.Parent == own && at.Owner.Mapped() && at.Owner == cred.UID.Effective:
+		case at == nil:
+			return 0, CapUntold
+		case at.Parent == own && !at.Owner.Mapped() && caps&EveryCap != EveryCap:
+			return caps, CapUntold // it could be its owner
+		case at.Parent == own && at.Owner.Mapped() && at.Owner == euid:
 			return EveryCap, CapOwner
 		case at.Parent == own:
-			return cred.CapEff, CapDescendant
-		case at.Initial:
-			return 0, CapNotDescendant
-		case above[at.Parent]: // the ways up meet above own
+			return caps, CapDescendant
+		case at.Initial, IsAncestor(list, at.Parent, own): // the ways up meet above own
 			return 0, CapNotDescendant
 		}
+		at = list[at.Parent]
 	}
 	return 0, CapUntold
 }
 
-// ancestors are the user namespaces above one, as far as they are known.
-func ancestors(list map[nsinspect.Inode]*UserNS, of nsinspect.Inode) map[nsinspect.Inode]bool {
-	above := make(map[nsinspect.Inode]bool)
-	for ns := list[of]; ns != nil && ns.Parent != 0 && !above[ns.Parent]; ns = list[ns.Parent] {
-		above[ns.Parent] = true
+// IsAncestor reports whether user namespace up is above down, as far as the list tells.
+func IsAncestor(list map[nsinspect.Inode]*UserNS, up, down nsinspect.Inode) bool {
+	for range len(list) { // a list that goes round in circles has an end too
+		ns := list[down]
+		if ns == nil || ns.Parent == 0 {
+			return false
+		}
+		if down = ns.Parent; down == up {
+			return true
+		}
 	}
-	return above
+	return false
 }
 
 // NewCapReport begins the report on a process: its own user namespace, and those that own each of its namespaces.
@@ -158,11 +161,11 @@ func (r *CapReport) AddOther(s *nsinspect.Snapshot, p *nsinspect.Process, name s
 
 // capScope fills in the answer.
 func capScope(list map[nsinspect.Inode]*UserNS, p *nsinspect.Process, c CapScope) CapScope {
-	set, reason := CapsIn(list, &p.Cred, p.Namespaces.User, c.UserNS)
+	set, reason := CapsIn(list, p.Cred.CapEff, p.Cred.UID.Effective, p.Namespaces.User, c.UserNS)
 	c.Caps, c.Reason, c.Result = CapNames(set), reason, Allow
 	switch {
 	case reason == CapUntold:
-		c.Result = Unknown
+		c.Caps, c.Result = []string{}, Unknown
 	case set == 0:
 		c.Result = Deny
 	}
@@ -210,7 +213,7 @@ func FileCapsOver(s *Subject, host *Host, n *Node) *CapFile {
 		return f
 	}
 	f.Inside.UID, f.Inside.GID = ns.UID.ToInside(f.UID), ns.GID.ToInside(f.GID)
-	uid, gid := f.UID.Mapped() && f.Inside.UID.Mapped(), f.GID.Mapped() && f.Inside.GID.Mapped()
+	uid, gid := ns.maps(idmap.UID, f.UID), ns.maps(idmap.GID, f.GID)
 	switch {
 	case uid && gid && s.Cred.CapEff != 0:
 		f.Result, f.Caps, f.Detail = Allow, CapNames(s.Cred.CapEff), "both its ids are mapped in the user namespace: what is held counts"

@@ -48,15 +48,14 @@ func TestCapsIn(t *testing.T) {
 		{"beside", 1000, EveryCap, 10, 20, 0, CapNotDescendant},
 		{"below a sibling", 1000, EveryCap, 20, 12, 0, CapNotDescendant},
 		{"parent unknown", 0, EveryCap, 10, 30, 0, CapUntold},
-		{"owner unknown", 7, some, initialUserNS, 31, 0, CapUntold},
+		{"owner unknown", 7, some, initialUserNS, 31, some, CapUntold},
 		{"owner unknown, but everything is held", 7, EveryCap, initialUserNS, 31, EveryCap, CapDescendant},
 		{"namespace not listed", 0, EveryCap, 10, 99, 0, CapUntold},
 		{"own unknown", 0, EveryCap, 0, 10, 0, CapUntold},
 		{"the other unknown", 0, EveryCap, 10, 0, 0, CapUntold},
 	}
 	for _, tt := range tests {
-		cred := nsinspect.Credentials{CapEff: tt.eff, UID: nsinspect.IDs{Effective: tt.euid}}
-		caps, reason := CapsIn(capNamespaces(), &cred, tt.own, tt.in)
+		caps, reason := CapsIn(capNamespaces(), tt.eff, tt.euid, tt.own, tt.in)
 		if caps != tt.caps || reason != tt.reason {
 			t.Errorf("%s: %x %s, want %x %s", tt.name, caps, reason, tt.caps, tt.reason)
 		}
@@ -67,7 +66,7 @@ func TestCapsIn(t *testing.T) {
 func TestCapsInCircle(t *testing.T) {
 	list := map[nsinspect.Inode]*UserNS{5: {Inode: 5, Parent: 6}, 6: {Inode: 6, Parent: 5}}
 	for _, own := range []nsinspect.Inode{5, 7} {
-		if _, reason := CapsIn(list, &nsinspect.Credentials{}, own, 6); reason == CapNotDescendant || reason == CapHeld {
+		if _, reason := CapsIn(list, 0, 0, own, 6); reason == CapNotDescendant || reason == CapHeld {
 			t.Errorf("from %d: %s", own, reason)
 		}
 	}

@@ -17,22 +17,10 @@ const (
 	capSetfcap       = 31
 )
 
-// nsCap is ns_capable() (security/commoncap.c cap_capable): whether the subject has a capability over a user namespace.
-// Capabilities count in the own namespace and below it; the creator of a namespace has all of them in it.
+// nsCap is ns_capable(): whether the subject has a capability over a user namespace.
 func (j *judge) nsCap(target nsinspect.Inode, bit int) bool {
-	for range len(j.host.UserNS) + 1 {
-		ns := j.host.UserNS[target]
-		switch {
-		case target == j.s.UserNS:
-			return j.caps&(1<<bit) != 0
-		case ns == nil || ns.Initial || ns.Parent == 0:
-			return false
-		case ns.Parent == j.s.UserNS && ns.Owner == j.euid && j.euid.Mapped():
-			return true
-		}
-		target = ns.Parent
-	}
-	return false
+	set, _ := CapsIn(j.host.UserNS, j.caps, j.euid, j.s.UserNS, target)
+	return set&(1<<bit) != 0
 }
 
 // initCap is capable(): over the initial user namespace.
@@ -42,12 +30,13 @@ func (j *judge) initCap(bit int) bool { return j.ns.Initial && j.caps&(1<<bit) !
 func (j *judge) held(bit int) bool { return j.caps&(1<<bit) != 0 }
 
 // uidMapped and gidMapped are kuid_has_mapping() and kgid_has_mapping() in the subject's user namespace.
-func (j *judge) uidMapped(id idmap.Kernel) bool {
-	return id.Mapped() && (j.ns.Initial || j.ns.UID.ToInside(id).Mapped())
-}
+func (j *judge) uidMapped(id idmap.Kernel) bool { return j.ns.maps(idmap.UID, id) }
 
-func (j *judge) gidMapped(id idmap.Kernel) bool {
-	return id.Mapped() && (j.ns.Initial || j.ns.GID.ToInside(id).Mapped())
+func (j *judge) gidMapped(id idmap.Kernel) bool { return j.ns.maps(idmap.GID, id) }
+
+// maps is k[ug]id_has_mapping() (include/linux/uidgid.h).
+func (ns *UserNS) maps(kind idmap.Kind, id idmap.Kernel) bool {
+	return id.Mapped() && (ns.Initial || ns.Map(kind).ToInside(id).Mapped())
 }
 
 // capOver is capable_wrt_inode_uidgid(): a capability counts for an inode whose ids are both mapped.

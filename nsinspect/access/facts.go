@@ -52,6 +52,14 @@ type UserNS struct {
 	Initial bool            `json:"initial"`
 }
 
+// Map is the map of a kind of ids.
+func (ns *UserNS) Map(kind idmap.Kind) idmap.Map {
+	if kind == idmap.GID {
+		return ns.GID
+	}
+	return ns.UID
+}
+
 // Walk is how one path resolves in a target's view: every lookup in the order in which the kernel makes them, made
 // without regard to the target's permissions (which are what [Decide] judges).
 type Walk struct {
@@ -192,6 +200,25 @@ type Mount struct {
 	GIDMap      idmap.MountMap `json:"gid_map,omitempty"`
 	Foreign     bool           `json:"foreign,omitempty"` // of another mount namespace than the target's own (a magic link led there)
 	Super       *Super         `json:"super"`
+}
+
+// IDs is how ids of a kind pass through the mount. What owns an unknown superblock is taken to be the initial user
+// namespace: a fix that this makes wrong is not proven, since [Decide] judges by its own reading.
+func (m *Mount) IDs(h *Host, kind idmap.Kind) idmap.MountIDs {
+	ids := idmap.MountIDs{Superblock: idmap.Identity()}
+	if m == nil {
+		return ids
+	}
+	ids.Idmapped, ids.Map = m.Idmapped, m.UIDMap
+	if kind == idmap.GID {
+		ids.Map = m.GIDMap
+	}
+	if m.Super != nil && h != nil {
+		if ns := h.UserNS[m.Super.UserNS]; ns != nil && !ns.Initial {
+			ids.Superblock = ns.Map(kind)
+		}
+	}
+	return ids
 }
 
 // Super is the superblock of a file system.

@@ -9,28 +9,6 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
-// ids is how ids of a kind pass through a mount. What owns an unknown superblock is taken to be the initial user
-// namespace: a wrong guess makes no fix proven that is not, since Decide judges by its own reading.
-func ids(h *Host, m *Mount, k idmap.Kind) idmap.MountIDs {
-	t := idmap.MountIDs{Superblock: idmap.Identity()}
-	if m == nil {
-		return t
-	}
-	t.Idmapped, t.Map = m.Idmapped, m.UIDMap
-	if k == idmap.GID {
-		t.Map = m.GIDMap
-	}
-	if m.Super != nil && h != nil {
-		if ns := h.UserNS[m.Super.UserNS]; ns != nil && !ns.Initial {
-			t.Superblock = ns.UID
-			if k == idmap.GID {
-				t.Superblock = ns.GID
-			}
-		}
-	}
-	return t
-}
-
 // place is where the observer reaches a file, and through which mount ids are to be read there.
 type place struct {
 	path string
@@ -54,7 +32,7 @@ func placeOf(s *Subject, n *Node) place {
 // written is the number to write at a place for an id as the target's mount shows it. false when the file system
 // cannot store it.
 func (at place) written(h *Host, m *Mount, k idmap.Kind, seen idmap.Kernel) (idmap.Kernel, bool) {
-	t := ids(h, m, k)
+	t := m.IDs(h, k)
 	disk := t.OnDisk(seen)
 	if !seen.Mapped() || !disk.Mapped() {
 		return idmap.UnmappedKernel, false
@@ -73,10 +51,7 @@ func (s *Subject) inside(h *Host, k idmap.Kind, id idmap.Kernel) idmap.Inside {
 	if ns == nil || !id.Mapped() {
 		return idmap.UnmappedInside
 	}
-	if k == idmap.GID {
-		return ns.GID.ToInside(id)
-	}
-	return ns.UID.ToInside(id)
+	return ns.Map(k).ToInside(id)
 }
 
 func userNS(s *Subject, h *Host) *UserNS {

@@ -138,7 +138,7 @@ func idmapChanges(p problem) []change {
 	if n == nil || n.Mount == nil || ns == nil || ns.Initial || n.Mount.Point == "/" || !takesIDMaps(n.Mount) || n.Overlay != nil {
 		return nil
 	}
-	if t := ids(p.w.Host, n.Mount, idmap.UID); n.Mount.Idmapped || !t.Superblock.Equal(idmap.Identity()) {
+	if t := n.Mount.IDs(p.w.Host, idmap.UID); n.Mount.Idmapped || !t.Superblock.Equal(idmap.Identity()) {
 		return nil
 	}
 	host := p.w.Host
@@ -204,7 +204,7 @@ func mountOption(uids, gids idmap.MountMap) string {
 
 // remapped has a node show the ids that it would through a mount with these maps. Its mount still has the old ones.
 func remapped(h *Host, x *Node, uids, gids idmap.MountMap) {
-	u, g := ids(h, x.Mount, idmap.UID), ids(h, x.Mount, idmap.GID)
+	u, g := x.Mount.IDs(h, idmap.UID), x.Mount.IDs(h, idmap.GID)
 	newU, newG := u, g
 	newU.Idmapped, newU.Map, newG.Idmapped, newG.Map = true, uids, true, gids
 	x.UID.Seen, x.GID.Seen = newU.SeenAs(x.UID.OnDisk), newG.SeenAs(x.GID.OnDisk)

@@ -59,9 +59,9 @@ func aclUser(p *problem, perm uint32) (change, bool) {
 		kind: kindACL, rank: rankUser, title: fmt.Sprintf("let %s %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, perm), shell.Arguments(at.path)),
 		commands: []string{shell.Command("setfacl", "-m", spec, "--", at.path)}, opens: opens,
 		apply: func(_ *Subject, w *Walk) {
-			disk := ids(w.Host, n.Mount, idmap.UID).OnDisk(who)
+			disk := n.Mount.IDs(w.Host, idmap.UID).OnDisk(who)
 			eachAlias(w, n, func(x *Node) {
-				setEntry(x, ACLUser, ids(w.Host, x.Mount, idmap.UID).SeenAs(disk), entry)
+				setEntry(x, ACLUser, x.Mount.IDs(w.Host, idmap.UID).SeenAs(disk), entry)
 				setEntry(x, ACLMask, 0, mask)
 				x.Mode = x.Mode&^0o070 | mask<<3
 			})
@@ -242,13 +242,13 @@ func atEnd(w *Walk, n *Node) bool {
 
 // setOwner changes the ids of a file as its mount shows them, unmapped keeps one. Set-id bits go, as chown(2) has it.
 func setOwner(w *Walk, n *Node, uid, gid idmap.Kernel) {
-	udisk, gdisk := ids(w.Host, n.Mount, idmap.UID).OnDisk(uid), ids(w.Host, n.Mount, idmap.GID).OnDisk(gid)
+	udisk, gdisk := n.Mount.IDs(w.Host, idmap.UID).OnDisk(uid), n.Mount.IDs(w.Host, idmap.GID).OnDisk(gid)
 	eachAlias(w, n, func(x *Node) {
 		if uid.Mapped() {
-			x.UID = ID{OnDisk: udisk, Seen: ids(w.Host, x.Mount, idmap.UID).SeenAs(udisk), Known: true}
+			x.UID = ID{OnDisk: udisk, Seen: x.Mount.IDs(w.Host, idmap.UID).SeenAs(udisk), Known: true}
 		}
 		if gid.Mapped() {
-			x.GID = ID{OnDisk: gdisk, Seen: ids(w.Host, x.Mount, idmap.GID).SeenAs(gdisk), Known: true}
+			x.GID = ID{OnDisk: gdisk, Seen: x.Mount.IDs(w.Host, idmap.GID).SeenAs(gdisk), Known: true}
 		}
 		if x.Type != Directory {
 			x.Mode &^= 0o6000

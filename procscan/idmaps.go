@@ -148,9 +148,14 @@ func (t *mapTable) inOrder(processes []nsinspect.Process) (list []nsinspect.IDMa
 // maxIDMap bounds an id map: 340 lines of three numbers and their padding.
 const maxIDMap = 64 << 10
 
-// readMaps reads uid_map, gid_map and setgroups (user_namespaces(7)) of the process whose directory is dir, and their
-// text, which is equal for equal maps.
+// readMaps reads what the process whose directory is dir says of its id maps, and their text, which is equal for equal
+// maps.
 func (w *worker) readMaps(dir int) (nsinspect.IDMaps, string, error) {
+	return readMaps(func(name string) ([]byte, error) { return w.readUpTo(dir, name, maxIDMap) })
+}
+
+// readMaps reads uid_map, gid_map and setgroups (user_namespaces(7)) by read, and returns their text too.
+func readMaps(read func(name string) ([]byte, error)) (nsinspect.IDMaps, string, error) {
 	var (
 		m    nsinspect.IDMaps
 		text []byte
@@ -159,7 +164,7 @@ func (w *worker) readMaps(dir int) (nsinspect.IDMaps, string, error) {
 		name string
 		into *idmap.Map
 	}{{"uid_map", &m.UID}, {"gid_map", &m.GID}} {
-		b, err := w.readUpTo(dir, file.name, maxIDMap)
+		b, err := read(file.name)
 		if err != nil {
 			return m, "", err
 		}
@@ -168,7 +173,7 @@ func (w *worker) readMaps(dir int) (nsinspect.IDMaps, string, error) {
 		}
 		text = append(append(text, b...), '-')
 	}
-	b, err := w.readUpTo(dir, "setgroups", maxIDMap)
+	b, err := read("setgroups")
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return m, "", err
 	}

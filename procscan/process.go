@@ -238,19 +238,24 @@ func (w *worker) read(dir int, name string) ([]byte, error) {
 const maxProcFile = 1 << 20
 
 func (w *worker) readUpTo(dir int, name string, limit int) ([]byte, error) {
+	return readUpTo(dir, name, limit, &w.buf)
+}
+
+// readUpTo reads a file below the directory dir into buf, which grows as it must.
+func readUpTo(dir int, name string, limit int, buf *[]byte) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
 	for n := 0; ; {
-		if n == len(w.buf) {
+		if n == len(*buf) {
 			if n > limit {
 				return nil, &fs.PathError{Op: "read", Path: name, Err: errTooLarge}
 			}
-			w.buf = append(w.buf, make([]byte, len(w.buf))...)
+			*buf = append(*buf, make([]byte, len(*buf))...)
 		}
-		m, err := unix.Read(fd, w.buf[n:])
+		m, err := unix.Read(fd, (*buf)[n:])
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -258,8 +263,8 @@ func (w *worker) readUpTo(dir int, name string, limit int) ([]byte, error) {
 			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 		}
 		n += m
-		if m == 0 || wholeAtOnce(name) && n < len(w.buf) {
-			return w.buf[:n], nil
+		if m == 0 || wholeAtOnce(name) && n < len(*buf) {
+			return (*buf)[:n], nil
 		}
 	}
 }

@@ -2,7 +2,6 @@ package procscan
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -166,9 +165,10 @@ var errStatmountAnswer = errors.New("statmount: the answer makes no sense")
 
 func parseStatmount(b []byte) (mountStat, error) {
 	var a statmountAnswer
-	if err := binary.Read(bytes.NewReader(b), binary.NativeEndian, &a); err != nil {
+	if len(b) < statmountHeader {
 		return mountStat{}, errStatmountAnswer
 	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a)), b)
 	if int64(a.Size) > int64(len(b)) || a.Size < statmountHeader {
 		return mountStat{}, errStatmountAnswer
 	}
@@ -176,7 +176,7 @@ func parseStatmount(b []byte) (mountStat, error) {
 	m := mountStat{
 		answered: a.Mask, id: a.MntID, parent: a.MntParentID, oldID: int(a.MntIDOld),
 		magic: a.SBMagic, idmapped: a.MntAttr&mountAttrIdmap != 0, attr: a.MntAttr, sbFlags: a.SBFlags,
-		dev: fmt.Sprintf("%d:%d", a.SBDevMajor, a.SBDevMinor),
+		dev: strconv.FormatUint(uint64(a.SBDevMajor), 10) + ":" + strconv.FormatUint(uint64(a.SBDevMinor), 10),
 	}
 	if m.answered&statmountFSType != 0 {
 		m.fsType, _ = cString(text, a.FSType)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/doctor"
 	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
 // Bounds of what is listed of a directory that a volume hides, and named.
@@ -82,13 +82,6 @@ func namesIn(ctx context.Context, rootDir, path string) ([]string, error) {
 		if len(names) == 0 && err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(names, func(name string) bool { return whiteout(in, name) }), nil
+		return slices.DeleteFunc(names, func(name string) bool { return pathwalk.IsWhiteout(in, name) }), nil
 	})
-}
-
-// whiteout reports whether a name in a layer stands for one that is deleted: a character device 0:0.
-func whiteout(dir int, name string) bool {
-	var st unix.Stat_t
-	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return errors.Is(err, unix.ENOENT) || err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }

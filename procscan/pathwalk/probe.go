@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -19,91 +18,64 @@ import (
 type Prober struct {
 	snap *nsinspect.Snapshot
 	proc string
-	host *access.Host
-
-	owner map[ownerKey]superOwner
-	atlas *nsinspect.Atlas
-}
-
-type ownerKey struct {
-	mnt nsinspect.Inode
-	dev string
-}
-
-type superOwner struct {
-	ns      nsinspect.Inode
-	assumed bool
+	now  *probe
 }
 
 // NewProber is a Prober for this host.
 func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
-	major, minor := procscan.KernelVersion()
-	p := &Prober{snap: snap, proc: proc, owner: map[ownerKey]superOwner{}, atlas: nsinspect.NewAtlas(snap)}
-	p.host = &access.Host{
-		Kernel: access.Kernel{Major: major, Minor: minor}, InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
-		UserNS: access.UserNamespaces(snap), Names: namesOf(snap, snap.Observer.Names),
-	}
-	return p, nil
+	return &Prober{snap: snap, proc: proc, now: newProbe(snap, proc)}, nil
 }
 
 // Close gives back what the Prober holds.
-func (p *Prober) Close() {}
+func (p *Prober) Close() { p.now.close() }
 
-func namesOf(s *nsinspect.Snapshot, i int) *nsinspect.NameTable {
-	if i < 0 || i >= len(s.Names) {
-		return nil
+// inTime runs look, which may come to a file system that does not answer. One that is late takes what the Prober keeps
+// along, and the Prober starts anew.
+func inTime[T any](ctx context.Context, p *Prober, look func(*probe) (T, error)) (T, error) {
+	probe, done := p.now, make(chan struct{})
+	v, err := procscan.InTime(ctx, deadline, func() (T, error) {
+		defer close(done)
+		return look(probe)
+	})
+	if errors.Is(err, procscan.ErrNoAnswer) || ctx.Err() != nil {
+		p.now = newProbe(p.snap, p.proc)
+		go func() {
+			<-done
+			probe.close()
+		}()
 	}
-	return &s.Names[i]
+	return v, err
 }
 
 // Process is the subject of a running process, with the credentials that it has now.
-func (p *Prober) Process(ctx context.Context, pid int, target string) (*access.Subject, error) {
-	t, err := procscan.ReadTask(p.proc, pid)
+func (p *Prober) Process(_ context.Context, pid int, target string) (*access.Subject, error) {
+	s := &access.Subject{Target: target, PID: pid}
+	err := p.now.subject(s)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.learn(pid, &t); err != nil {
-		return nil, err
-	}
-	s := &access.Subject{Target: target, PID: pid, Cred: t.Cred, UserNS: t.UserNS, MntNS: t.MntNS}
-	for i := range p.snap.Processes {
-		if q := &p.snap.Processes[i]; q.PID == pid {
-			s.Names = namesOf(p.snap, q.Names)
-			if q.Container >= 0 && q.Container < len(p.snap.Containers) {
-				s.Container = &p.snap.Containers[q.Container]
-			}
-		}
+	if q := p.snap.Process(pid); q != nil {
+		s.Names, s.Container = p.snap.NamesAt(q.Names), p.snap.ContainerOf(q)
 	}
 	return s, nil
 }
 
-// learn enters the user namespaces of a process and of its mount namespace, with those above them.
-func (p *Prober) learn(pid int, t *procscan.Task) error {
-	for kind, ns := range map[nsinspect.Type]nsinspect.Inode{nsinspect.User: t.UserNS, nsinspect.Mnt: t.Owner} {
-		if known := p.host.UserNS[ns]; ns == 0 || known != nil && (known.Initial || kind == nsinspect.Mnt || len(known.UID) > 0 && len(known.GID) > 0) {
-			continue
+// Walk reads what is on the way to a path, and to the second one that an operation has, as the subject resolves them.
+func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
+	return inTime(ctx, p, func(q *probe) (*access.Walk, error) {
+		host := *q.host
+		host.ProtectedSymlinks, host.ProtectedHardlinks = q.sysctl("protected_symlinks"), q.sysctl("protected_hardlinks")
+		host.ProtectedRegular, host.ProtectedFifos = q.sysctl("protected_regular"), q.sysctl("protected_fifos")
+		if s.PID == 0 {
+			return q.stoppedWalk(&host, s, op, name)
 		}
-		chain, err := procscan.ReadUserNSChain(p.proc, pid, kind)
+		who := strconv.Itoa(s.PID)
+		t, err := q.task(who, s.UserNS)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for i, u := range chain {
-			ns := p.host.UserNS[u.Inode]
-			if ns == nil {
-				ns = &access.UserNS{Inode: u.Inode, Parent: u.Parent, Owner: u.Owner}
-				p.host.UserNS[u.Inode] = ns
-			}
-			if u.Parent == 0 && p.snap.Observer.InitialNS {
-				ns.Initial, ns.UID, ns.GID = true, idmap.Identity(), idmap.Identity()
-			}
-			if i == 0 && kind == nsinspect.User && !ns.Initial {
-				if ns.UID, ns.GID, err = procscan.ReadIDMaps(p.proc, pid); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+		return q.walkIn(&host, who, t, op, name)
+	})
 }
 
 // errNotRunning: where a container that is not running keeps its files is the engine's to say.
@@ -125,7 +97,7 @@ func (p *Prober) Stopped(_ context.Context, c *nsinspect.Container, target strin
 	if len(c.UIDMap) > 0 {
 		ku, kg = c.UIDMap.ToOutside(idmap.Inside(u)), c.GIDMap.ToOutside(idmap.Inside(g))
 		s.UserNS = nsinspect.Inode(1) // a namespace that is to be: no inode has this number
-		p.host.UserNS[s.UserNS] = &access.UserNS{Inode: s.UserNS, Parent: p.snap.Observer.UserNS, UID: c.UIDMap, GID: c.GIDMap}
+		p.now.host.UserNS[s.UserNS] = &access.UserNS{Inode: s.UserNS, Parent: p.snap.Observer.UserNS, UID: c.UIDMap, GID: c.GIDMap}
 	}
 	setIDs(s, ku, kg)
 	if u == 0 {
@@ -152,7 +124,7 @@ func setIDs(s *access.Subject, uid, gid idmap.Kernel) {
 // As is another user (U[:G], names of its own passwd or numbers inside) in the same place: without capabilities unless it
 // is root there.
 func (p *Prober) As(_ context.Context, s *access.Subject, user string) (*access.Subject, error) {
-	ns := p.host.UserNS[s.UserNS]
+	ns := p.now.host.UserNS[s.UserNS]
 	if ns == nil {
 		return nil, fmt.Errorf("the user namespace of %s is not known", s.Target)
 	}
@@ -183,17 +155,4 @@ func (p *Prober) As(_ context.Context, s *access.Subject, user string) (*access.
 	}
 	to.Assumptions = append(append([]string{}, s.Assumptions...), "user "+user+" is started as an engine would: its groups from /etc/group, capabilities only for uid 0")
 	return &to, nil
-}
-
-// sysctl is a number below /proc/sys/fs, -1 when it cannot be read.
-func (p *Prober) sysctl(name string) int {
-	b, err := os.ReadFile(p.proc + "/sys/fs/" + name)
-	if err != nil {
-		return -1
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		return -1
-	}
-	return n
 }

@@ -93,7 +93,7 @@ type parsedELF struct {
 
 // parseELF is what load_elf_binary() asks of a program (fs/binfmt_elf.c). Sections are nothing to it. size is how much of
 // head the file has.
-func (p *Prober) parseELF(f io.ReaderAt, head []byte, size int) parsedELF {
+func (p *probe) parseELF(f io.ReaderAt, head []byte, size int) parsedELF {
 	refuse := func(loader, program access.Errno) parsedELF {
 		return parsedELF{Exec: access.Exec{Format: "unknown", Fail: program, Loader: loader}}
 	}
@@ -147,7 +147,7 @@ func (p *Prober) parseELF(f io.ReaderAt, head []byte, size int) parsedELF {
 }
 
 // parse32 is about the programs of a 32-bit machine: some kernels run those of their machine's elder sister.
-func (p *Prober) parse32(head []byte) parsedELF {
+func (p *probe) parse32(head []byte) parsedELF {
 	machine := elf.Machine(binary.NativeEndian.Uint16(head[18:]))
 	elder := map[string]elf.Machine{"amd64": elf.EM_386, "arm64": elf.EM_ARM, "ppc64le": elf.EM_PPC}[runtime.GOARCH]
 	_, err := os.Stat(p.proc + "/sys/abi/vsyscall32")
@@ -165,7 +165,7 @@ type registration struct {
 }
 
 // registered finds the format of binfmt_misc that a program is of, nil when it is of none.
-func (p *Prober) registered(head []byte, name string) *registration {
+func (p *probe) registered(head []byte, name string) *registration {
 	dir := p.proc + "/sys/fs/binfmt_misc"
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -39,16 +39,16 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 	if r.task.MntNS == r.p.snap.Observer.MntNS {
 		own = 0
 	}
-	now, err := procscan.StatMount(own, id)
+	now, err := procscan.StatMount(own, id, &r.p.buf)
 	foreign := false
 	if errors.Is(err, unix.ENOENT) && own != 0 {
-		if other, otherErr := procscan.StatMount(0, id); otherErr == nil {
+		if other, otherErr := procscan.StatMount(0, id, &r.p.buf); otherErr == nil {
 			now, err, foreign = other, nil, true
 		}
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return r.detached(fd)
+		return r.detached(fd, id)
 	case err != nil:
 		return mounted{}, err
 	}
@@ -57,12 +57,12 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 		Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap, Foreign: foreign,
 	}
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
-	r.ownSuper(m.Super)
+	r.ownSuper(m.Super, id)
 	return mounted{m, now.Root}, nil
 }
 
-func (r *trail) ownSuper(s *access.Super) {
-	owner := r.p.superOwner(r.task, s.Dev, s.FSType)
+func (r *trail) ownSuper(s *access.Super, mount uint64) {
+	owner := r.p.superOwner(r.task, mount, s.Dev, s.FSType)
 	s.UserNS, s.UserNSAssumed = owner.ns, owner.assumed
 }
 
@@ -80,7 +80,7 @@ const stNoSymfollow = 0x2000
 
 // detached is what statfs(2) says of a mount that is in no mount namespace: its flags, together with those of its file
 // system.
-func (r *trail) detached(fd int) (mounted, error) {
+func (r *trail) detached(fd int, unique uint64) (mounted, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return mounted{}, err
@@ -102,7 +102,7 @@ func (r *trail) detached(fd int) (mounted, error) {
 		name = fmt.Sprintf("%#x", fs.Type)
 	}
 	m.Super = &access.Super{Dev: devString(unix.Major(st.Dev), unix.Minor(st.Dev)), FSType: name, Options: []string{}}
-	r.ownSuper(m.Super)
+	r.ownSuper(m.Super, unique)
 	r.assume("the mount that was unmounted is not idmapped")
 	if m.ReadOnly {
 		r.assume("of the mount that was unmounted only the mount is read-only, not its file system")
@@ -137,15 +137,14 @@ func fdMountID(fd int) (int, error) {
 // superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user
 // namespace may mount are its own; of the others it is the one that owns the outermost mount namespace which has the
 // superblock.
-func (p *Prober) superOwner(t *procscan.Task, dev, fsType string) superOwner {
+func (p *probe) superOwner(t *taskNow, mount uint64, dev, fsType string) superOwner {
 	initial := p.snap.Observer.UserNS
 	switch fsType {
 	case "tmpfs", "ramfs", "overlay", "fuse", "fuseblk", "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "devpts", "bpf", "binfmt_misc":
 	default:
 		return superOwner{ns: initial}
 	}
-	key := ownerKey{t.MntNS, dev}
-	if o, ok := p.owner[key]; ok {
+	if o, ok := p.owner[mount]; ok {
 		return o
 	}
 	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
@@ -154,12 +153,12 @@ func (p *Prober) superOwner(t *procscan.Task, dev, fsType string) superOwner {
 	} else {
 		for i := range p.snap.MountTables {
 			table := &p.snap.MountTables[i]
-			if owner := p.mntOwner(table.MntNS); owner != 0 && p.above(owner, o.ns) && has(table, dev) {
-				o = superOwner{ns: owner, assumed: owner != initial}
+			if n := p.snap.Namespace(table.MntNS); n != nil && has(table, dev) && access.IsAncestor(p.host.UserNS, n.OwnerUserNS, o.ns) {
+				o = superOwner{ns: n.OwnerUserNS, assumed: n.OwnerUserNS != initial}
 			}
 		}
 	}
-	p.owner[key] = o
+	p.owner[mount] = o
 	return o
 }
 
@@ -169,29 +168,6 @@ func has(t *nsinspect.MountTable, dev string) bool {
 	}
 	for i := range t.Mounts {
 		if t.Mounts[i].Dev == dev {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *Prober) mntOwner(mnt nsinspect.Inode) nsinspect.Inode {
-	for i := range p.snap.Namespaces {
-		if n := &p.snap.Namespaces[i]; n.Inode == mnt {
-			return n.OwnerUserNS
-		}
-	}
-	return 0
-}
-
-// above reports whether a user namespace is an ancestor of another.
-func (p *Prober) above(up, down nsinspect.Inode) bool {
-	for range len(p.host.UserNS) {
-		ns := p.host.UserNS[down]
-		if ns == nil || ns.Parent == 0 {
-			return false
-		}
-		if down = ns.Parent; down == up {
 			return true
 		}
 	}

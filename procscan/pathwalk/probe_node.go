@@ -130,22 +130,12 @@ func readFlags(n *access.Node, self string) {
 // ids are the ids of a file in two faces. 65534 may be an id or stand for one that is not mapped: the mount's map tells.
 func (r *trail) ids(m *access.Mount, uid, gid uint32) (u, g access.ID) {
 	o := &r.p.snap.Observer
-	sb := r.host.UserNS[m.Super.UserNS]
-	return r.id(m, m.UIDMap, sb, false, uid, o.OverflowUID), r.id(m, m.GIDMap, sb, true, gid, o.OverflowGID)
+	return r.id(m, idmap.UID, uid, o.OverflowUID), r.id(m, idmap.GID, gid, o.OverflowGID)
 }
 
-func (r *trail) id(m *access.Mount, mounted idmap.MountMap, sb *access.UserNS, group bool, raw, overflow uint32) access.ID {
+func (r *trail) id(m *access.Mount, kind idmap.Kind, raw, overflow uint32) access.ID {
 	id := access.ID{OnDisk: idmap.UnmappedDisk, Seen: idmap.Kernel(raw), Known: true}
-	maps := idmap.MountIDs{Idmapped: m.Idmapped, Map: mounted}
-	if sb != nil {
-		maps.Superblock = sb.UID
-		if group {
-			maps.Superblock = sb.GID
-		}
-		if sb.Initial {
-			maps.Superblock = idmap.Identity()
-		}
-	}
+	maps, sb := m.IDs(r.host, kind), r.host.UserNS[m.Super.UserNS]
 	if raw == overflow {
 		switch {
 		case !r.host.InitialNS, m.Idmapped && !m.MapKnown, sb == nil:
@@ -206,16 +196,24 @@ func parseACL(b []byte) (*access.ACL, error) {
 	if len(b) < 4 || len(b)%8 != 4 || binary.LittleEndian.Uint32(b) != 2 {
 		return nil, errACL
 	}
-	tags := map[uint16]access.ACLTag{1: access.ACLUserObj, 2: access.ACLUser, 4: access.ACLGroupObj, 8: access.ACLGroup, 16: access.ACLMask, 32: access.ACLOther}
-	a := &access.ACL{}
+	a := &access.ACL{Entries: make([]access.ACLEntry, 0, len(b)/8)}
 	for b = b[4:]; len(b) > 0; b = b[8:] {
-		tag := tags[binary.LittleEndian.Uint16(b)]
-		if tag == "" {
+		e := access.ACLEntry{Perm: uint32(binary.LittleEndian.Uint16(b[2:])) & 7, ID: idmap.UnmappedKernel}
+		switch binary.LittleEndian.Uint16(b) {
+		case 1:
+			e.Tag = access.ACLUserObj
+		case 2:
+			e.Tag, e.ID = access.ACLUser, idmap.Kernel(binary.LittleEndian.Uint32(b[4:]))
+		case 4:
+			e.Tag = access.ACLGroupObj
+		case 8:
+			e.Tag, e.ID = access.ACLGroup, idmap.Kernel(binary.LittleEndian.Uint32(b[4:]))
+		case 16:
+			e.Tag = access.ACLMask
+		case 32:
+			e.Tag = access.ACLOther
+		default:
 			return nil, errACL
-		}
-		e := access.ACLEntry{Tag: tag, Perm: uint32(binary.LittleEndian.Uint16(b[2:])) & 7, ID: idmap.UnmappedKernel}
-		if tag == access.ACLUser || tag == access.ACLGroup {
-			e.ID = idmap.Kernel(binary.LittleEndian.Uint32(b[4:]))
 		}
 		a.Entries = append(a.Entries, e)
 	}

@@ -1,15 +1,11 @@
 package pathwalk
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/nsview/nsview/nsinspect/access"
-	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,25 +35,8 @@ func followsOf(op access.Op) follows {
 	return followLast
 }
 
-// Walk reads what is on the way to a path, and to the second one that an operation has, as the subject resolves them.
-func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
-	host := *p.host
-	host.ProtectedSymlinks, host.ProtectedHardlinks = p.sysctl("protected_symlinks"), p.sysctl("protected_hardlinks")
-	host.ProtectedRegular, host.ProtectedFifos = p.sysctl("protected_regular"), p.sysctl("protected_fifos")
-	if s.PID == 0 {
-		return p.stoppedWalk(ctx, &host, s, op, name)
-	}
-	return procscan.InTime(ctx, deadline, func() (*access.Walk, error) {
-		t, err := procscan.ReadTask(p.proc, s.PID)
-		if err != nil {
-			return nil, err
-		}
-		return p.walkIn(&host, strconv.Itoa(s.PID), &t, op, name)
-	})
-}
-
 // stoppedWalk resolves a path of a container that is not running on the host, below the mount that its engine would make.
-func (p *Prober) stoppedWalk(ctx context.Context, host *access.Host, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
+func (p *probe) stoppedWalk(host *access.Host, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
 	w := &access.Walk{Host: host, Path: name, Missing: "what is at " + name + " in a container that is not running"}
 	if s.Container == nil {
 		return w, nil
@@ -66,25 +45,22 @@ func (p *Prober) stoppedWalk(ctx context.Context, host *access.Host, s *access.S
 	if !ok {
 		return w, nil
 	}
-	return procscan.InTime(ctx, deadline, func() (*access.Walk, error) {
-		t, err := procscan.ReadTask(p.proc, p.self())
-		if err != nil {
-			return nil, err
+	t, err := p.task("self", p.snap.Observer.UserNS)
+	if err != nil {
+		return nil, err
+	}
+	if w, err = p.walkIn(host, "self", t, op, on); err != nil {
+		return nil, err
+	}
+	// The container is given the mounted directory itself: what is above it on the host is not in its way.
+	source, _ := s.Container.HostPath(mountedAt(s, name))
+	for i := range w.Steps {
+		if w.Steps[i].Found != nil && w.Steps[i].Found.Path == source {
+			w.Start, w.Steps = w.Steps[i].Found, w.Steps[i+1:]
+			break
 		}
-		w, err := p.walkIn(host, "self", &t, op, on)
-		if err != nil {
-			return nil, err
-		}
-		// The container is given the mounted directory itself: what is above it on the host is not in its way.
-		source, _ := s.Container.HostPath(mountedAt(s, name))
-		for i := range w.Steps {
-			if w.Steps[i].Found != nil && w.Steps[i].Found.Path == source {
-				w.Start, w.Steps = w.Steps[i].Found, w.Steps[i+1:]
-				break
-			}
-		}
-		return w, nil
-	})
+	}
+	return w, nil
 }
 
 func mountedAt(s *access.Subject, name string) string {
@@ -97,13 +73,11 @@ func mountedAt(s *access.Subject, name string) string {
 	return best
 }
 
-func (p *Prober) self() int { return p.snap.Observer.PID }
-
 // question is one question under way: what its walks have in common.
 type question struct {
-	p      *Prober
+	p      *probe
 	host   *access.Host
-	task   *procscan.Task
+	task   *taskNow
 	op     access.Operation
 	who    string // in procfs: a PID, or self
 	mounts map[uint64]mounted
@@ -129,7 +103,7 @@ type place struct {
 	dev          string
 }
 
-func (p *Prober) walkIn(host *access.Host, who string, t *procscan.Task, op access.Operation, name string) (*access.Walk, error) {
+func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
 	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}}
 	w, from, err := q.walk(name, followsOf(op.Op), 0)
 	if err != nil || op.New == "" {
@@ -188,7 +162,7 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 	}
 	r := &trail{question: q, w: w, depth: depth, in: -1}
 	defer r.close()
-	if r.root, err = r.open(q.p.proc + "/" + q.who + "/root"); err != nil {
+	if r.root, err = r.open("root"); err != nil {
 		return nil, "", err
 	}
 	root, err := r.look(r.root, "/", false)
@@ -198,8 +172,7 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 	r.rootID = root.place
 	r.at, r.atID, r.node = r.root, root.place, root.node
 	if name[0] != '/' {
-		link := q.p.proc + "/" + q.who + "/cwd"
-		if r.at, err = r.open(link); err != nil {
+		if r.at, err = r.open("cwd"); err != nil {
 			return nil, "", err
 		}
 		text, err := fdPath(r.at)
@@ -237,10 +210,10 @@ func moves(op access.Op) bool {
 	return op == access.OpRename || op == access.OpNoreplace || op == access.OpExchange
 }
 
-func (r *trail) open(name string) (int, error) {
-	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (r *trail) open(link string) (int, error) {
+	fd, err := r.task.held.Open(link)
 	if err != nil {
-		return -1, fmt.Errorf("%s: %w", name, err)
+		return -1, err
 	}
 	r.fds = append(r.fds, fd)
 	return fd, nil

@@ -2,7 +2,6 @@ package pathwalk
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -54,7 +53,9 @@ func statAt(dir int, entry string, flags int, name string) (*stat, error) {
 	return s, nil
 }
 
-func devString(major, minor uint32) string { return fmt.Sprintf("%d:%d", major, minor) }
+func devString(major, minor uint32) string {
+	return strconv.FormatUint(uint64(major), 10) + ":" + strconv.FormatUint(uint64(minor), 10)
+}
 
 // sameFile reports whether two stats through mounts of one superblock are of one file.
 func (s *stat) sameFile(o *stat) bool {
@@ -70,6 +71,13 @@ func (s *stat) sameAttributes(o *stat) bool {
 // isWhiteout reports whether the file is how an overlay's layer says that a name is gone.
 func (s *stat) isWhiteout() bool {
 	return s.mode&unix.S_IFMT == unix.S_IFCHR && s.rdev == "0:0"
+}
+
+// IsWhiteout reports whether a name in an open directory of an overlay's layer stands for one that is gone. A name that is
+// not there is gone too.
+func IsWhiteout(dir int, name string) bool {
+	s, err := statAt(dir, name, 0, name)
+	return absent(err) || err == nil && s.isWhiteout()
 }
 
 func (s *stat) isDir() bool { return s.mode&unix.S_IFMT == unix.S_IFDIR }

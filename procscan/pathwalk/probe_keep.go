@@ -1,0 +1,261 @@
+package pathwalk
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"golang.org/x/sys/unix"
+)
+
+// probe is what a Prober keeps from one question to the next: open files, which are read again for every question, and
+// what cannot change of a namespace that an open file keeps alive. It belongs to the goroutine that looks.
+type probe struct {
+	snap  *nsinspect.Snapshot
+	proc  string
+	host  *access.Host
+	atlas *nsinspect.Atlas
+	judge func(*nsinspect.Credentials) bool // of ids that are not mapped for the observer
+
+	held    map[string]*procscan.Held
+	pins    map[nsinspect.Inode]*pinned
+	owner   map[uint64]superOwner // by unique mount id, which is never given twice
+	sysctls map[string]int        // open files, -1 when there is none
+	fdDir   int                   // /proc/self/fd, opened O_PATH
+	buf     []byte                // scratch space
+}
+
+// pinned is a namespace that is kept alive, and what is known of it.
+type pinned struct {
+	*procscan.Pin
+	mntID   uint64          // of a mount namespace
+	owner   nsinspect.Inode // the user namespace that owns it
+	written bool            // of a user namespace: both maps are, so they never change again
+}
+
+// maxKept bounds the processes and namespaces that are kept: a batch may ask about any number of them.
+const maxKept = 256
+
+type superOwner struct {
+	ns      nsinspect.Inode
+	assumed bool
+}
+
+// taskNow is what a walk asks about the process whose walk it is.
+type taskNow struct {
+	held  *procscan.Held
+	MntNS nsinspect.Inode
+	MntID uint64          // of its mount namespace, for statmount(2); 0 when the kernel gives none
+	Owner nsinspect.Inode // the user namespace that owns its mount namespace
+}
+
+func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
+	p := &probe{
+		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{},
+		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
+	}
+	p.host = &access.Host{
+		Kernel: access.ParseKernel(snap.Observer.Kernel), InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
+		UserNS: access.UserNamespaces(snap), Names: snap.NamesAt(snap.Observer.Names),
+	}
+	return p
+}
+
+func (p *probe) close() {
+	p.release()
+	for _, fd := range p.sysctls {
+		closeFD(fd)
+	}
+	closeFD(p.fdDir)
+	p.sysctls, p.fdDir = map[string]int{}, -1
+}
+
+// release lets go of processes and namespaces.
+func (p *probe) release() {
+	for _, h := range p.held {
+		h.Close()
+	}
+	clear(p.held)
+	p.unpin()
+}
+
+func (p *probe) unpin() {
+	for _, pin := range p.pins {
+		pin.Close()
+	}
+	clear(p.pins)
+	clear(p.owner)
+}
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+}
+
+// hold calls ask with the process that procfs calls who, which may be another than it was at the last question.
+func (p *probe) hold(who string, ask func(*procscan.Held) error) error {
+	if h := p.held[who]; h != nil {
+		err := ask(h)
+		if !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		h.Close()
+		delete(p.held, who)
+	}
+	if len(p.held) >= maxKept {
+		p.release()
+	}
+	h, err := procscan.Hold(p.proc, who)
+	if err != nil {
+		return err
+	}
+	p.held[who] = h
+	return ask(h)
+}
+
+// subject fills in the credentials that a process has now, and enters the user namespaces that its checks are made in.
+func (p *probe) subject(s *access.Subject) error {
+	return p.hold(strconv.Itoa(s.PID), func(h *procscan.Held) error {
+		var err error
+		if s.Cred, err = h.Credentials(); err != nil {
+			return err
+		}
+		p.judge(&s.Cred)
+		if s.UserNS, err = h.NS(nsinspect.User); err != nil {
+			return err
+		}
+		if err := p.learnMaps(h, s.UserNS); err != nil {
+			return err
+		}
+		t, err := p.taskOf(h)
+		s.MntNS = t.MntNS
+		return err
+	})
+}
+
+// task is what a walk of the process that procfs calls who, a subject in user namespace ns, has to know.
+func (p *probe) task(who string, ns nsinspect.Inode) (t *taskNow, err error) {
+	err = p.hold(who, func(h *procscan.Held) error {
+		if p.host.UserNS[ns] == nil { // the probe that knew it was left behind
+			if err := p.learnMaps(h, ns); err != nil {
+				return err
+			}
+		}
+		t, err = p.taskOf(h)
+		return err
+	})
+	return t, err
+}
+
+func (p *probe) taskOf(h *procscan.Held) (*taskNow, error) {
+	t := &taskNow{held: h}
+	mnt, err := h.NS(nsinspect.Mnt)
+	if err != nil {
+		return t, err
+	}
+	pin, err := p.pin(h, nsinspect.Mnt, mnt)
+	if err != nil {
+		return t, err
+	}
+	t.MntNS, t.MntID, t.Owner = pin.Inode(), pin.mntID, pin.owner
+	return t, nil
+}
+
+// pin keeps the namespace of a process that was just seen to be inode, and enters the user namespaces above it.
+func (p *probe) pin(h *procscan.Held, kind nsinspect.Type, inode nsinspect.Inode) (*pinned, error) {
+	if pin := p.pins[inode]; pin != nil {
+		return pin, nil
+	}
+	file, err := h.Pin(kind)
+	if err != nil {
+		return nil, err
+	}
+	pin := &pinned{Pin: file}
+	if file.Inode() != inode {
+		file.Close()
+		return nil, fmt.Errorf("%s: it changed its %s namespace meanwhile", h.Name(), kind)
+	}
+	chain, err := file.UserNS(kind)
+	if err != nil && kind == nsinspect.User {
+		file.Close()
+		return nil, err
+	}
+	if len(p.pins) >= maxKept {
+		p.unpin()
+	}
+	p.enter(chain)
+	if kind == nsinspect.Mnt {
+		pin.mntID = file.MntID()
+		if len(chain) > 0 {
+			pin.owner = chain[0].Inode
+		}
+	}
+	p.pins[inode] = pin
+	return pin, nil
+}
+
+// enter enters user namespaces as they are seen now. Their maps stay as the snapshot has them, unless another namespace
+// had the inode number then.
+func (p *probe) enter(chain []procscan.UserNSOf) {
+	for _, u := range chain {
+		ns := p.host.UserNS[u.Inode]
+		if ns == nil || !ns.Initial && (ns.Parent != u.Parent || ns.Owner != u.Owner) {
+			ns = &access.UserNS{Inode: u.Inode, Parent: u.Parent, Owner: u.Owner}
+			p.host.UserNS[u.Inode] = ns
+		}
+		if u.Parent == 0 && p.snap.Observer.InitialNS {
+			ns.Initial, ns.UID, ns.GID = true, idmap.Identity(), idmap.Identity()
+		}
+	}
+}
+
+// learnMaps enters the maps of a process's user namespace. A map is written once: until both are, it is read again for
+// every question.
+func (p *probe) learnMaps(h *procscan.Held, inode nsinspect.Inode) error {
+	pin, err := p.pin(h, nsinspect.User, inode)
+	if err != nil {
+		return err
+	}
+	ns := p.host.UserNS[inode]
+	if pin.written || ns.Initial || inode == p.snap.Observer.UserNS {
+		return nil
+	}
+	m, err := h.IDMaps()
+	if err != nil {
+		return err
+	}
+	if own := p.snap.Maps(p.snap.Observer.IDMaps); own != nil && !p.snap.Observer.InitialNS {
+		m.UID, m.GID = m.UID.AsReadBy(own.UID), m.GID.AsReadBy(own.GID)
+	}
+	ns.UID, ns.GID = m.UID, m.GID
+	pin.written = len(m.UID) > 0 && len(m.GID) > 0
+	return nil
+}
+
+// sysctl is a number below /proc/sys/fs, -1 when it cannot be read.
+func (p *probe) sysctl(name string) int {
+	fd, open := p.sysctls[name]
+	if !open {
+		var err error
+		if fd, err = unix.Open(p.proc+"/sys/fs/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			fd = -1
+		}
+		p.sysctls[name] = fd
+	}
+	var text [32]byte
+	k, err := unix.Pread(fd, text[:], 0)
+	if err != nil {
+		return -1
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text[:k])))
+	if err != nil {
+		return -1
+	}
+	return n
+}

@@ -81,21 +81,22 @@ type statmountAnswer struct {
 
 // mountStat is what statmount(2) said about one mount.
 type mountStat struct {
-	answered uint64 // which of the questions it answered: STATMOUNT_* bits
-	id       uint64 // never given twice between two boots
-	parent   uint64
-	oldID    int // as in mountinfo
-	magic    uint64
-	idmapped bool
-	root     string
-	point    string // "" when it cannot be reached from the root that listmount(2) starts at
-	uids     idmap.MountMap
-	gids     idmap.MountMap
-	attr     uint64 // MOUNT_ATTR_*
-	sbFlags  uint32 // SB_*
-	dev      string // MAJOR:MINOR of the superblock
-	fsType   string
-	options  string // of the superblock
+	answered  uint64 // which of the questions it answered: STATMOUNT_* bits
+	id        uint64 // never given twice between two boots
+	parent    uint64
+	oldID     int // as in mountinfo
+	oldParent int
+	magic     uint64
+	idmapped  bool
+	root      string
+	point     string // "" when it cannot be reached from the root that listmount(2) starts at
+	uids      idmap.MountMap
+	gids      idmap.MountMap
+	attr      uint64 // MOUNT_ATTR_*
+	sbFlags   uint32 // SB_*
+	dev       string // MAJOR:MINOR of the superblock
+	fsType    string
+	options   string // of the superblock
 }
 
 // listMounts is listmount(2): the unique ids of the mounts below mount under, which may be listmountRoot, in the mount
@@ -174,7 +175,7 @@ func parseStatmount(b []byte) (mountStat, error) {
 	}
 	text := b[statmountHeader:a.Size]
 	m := mountStat{
-		answered: a.Mask, id: a.MntID, parent: a.MntParentID, oldID: int(a.MntIDOld),
+		answered: a.Mask, id: a.MntID, parent: a.MntParentID, oldID: int(a.MntIDOld), oldParent: int(a.MntParentIDOld),
 		magic: a.SBMagic, idmapped: a.MntAttr&mountAttrIdmap != 0, attr: a.MntAttr, sbFlags: a.SBFlags,
 		dev: strconv.FormatUint(uint64(a.SBDevMajor), 10) + ":" + strconv.FormatUint(uint64(a.SBDevMinor), 10),
 	}

@@ -26,6 +26,8 @@ type probe struct {
 	pins    map[nsinspect.Inode]*pinned
 	owner   map[uint64]superOwner // by unique mount id, which is never given twice
 	sysctls map[string]int        // open files, -1 when there is none
+	watch   *procscan.MountWatch  // of the observer's mounts, nil where they cannot be read
+	devs    map[string]bool       // superblocks of those, by Dev; nil: not yet
 	fdDir   int                   // /proc/self/fd, opened O_PATH
 	buf     []byte                // scratch space
 }
@@ -40,11 +42,6 @@ type pinned struct {
 
 // maxKept bounds the processes and namespaces that are kept: a batch may ask about any number of them.
 const maxKept = 256
-
-type superOwner struct {
-	ns      nsinspect.Inode
-	assumed bool
-}
 
 // taskNow is what a walk asks about the process whose walk it is.
 type taskNow struct {
@@ -63,6 +60,9 @@ func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 		Kernel: access.ParseKernel(snap.Observer.Kernel), InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
 		UserNS: access.UserNamespaces(snap), Names: snap.NamesAt(snap.Observer.Names),
 	}
+	if watch, err := procscan.WatchMounts(proc); err == nil {
+		p.watch = watch
+	}
 	return p
 }
 
@@ -72,6 +72,10 @@ func (p *probe) close() {
 		closeFD(fd)
 	}
 	closeFD(p.fdDir)
+	if p.watch != nil {
+		p.watch.Close()
+		p.watch = nil
+	}
 	p.sysctls, p.fdDir = map[string]int{}, -1
 }
 

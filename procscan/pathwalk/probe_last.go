@@ -12,16 +12,9 @@ import (
 )
 
 // lookLast reads what only an operation on the last name asks of it.
-func (r *trail) lookLast(n *access.Node, self string, mountRoot bool) {
+func (r *trail) lookLast(n *access.Node, self string) {
 	switch r.op.Op {
 	case access.OpUnlink, access.OpRmdir, access.OpRename, access.OpNoreplace, access.OpExchange:
-		if mountRoot && n.Mount.ID != r.node.Mount.ID {
-			// The operation is about the directory below, which the mount hides.
-			n.Busy = access.Yes
-			n.UID.Known, n.GID.Known = false, false
-		} else {
-			n.Busy = access.No
-		}
 		if n.Type == access.Directory {
 			n.Empty = emptyDir(self)
 		}

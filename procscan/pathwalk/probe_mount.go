@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
@@ -132,44 +131,4 @@ func fdMountID(fd int) (int, error) {
 		}
 	}
 	return 0, errors.New("fdinfo has no mnt_id")
-}
-
-// superOwner is the user namespace that owns a superblock. No interface shows it. File systems that only the initial user
-// namespace may mount are its own; of the others it is the one that owns the outermost mount namespace which has the
-// superblock.
-func (p *probe) superOwner(t *taskNow, mount uint64, dev, fsType string) superOwner {
-	initial := p.snap.Observer.UserNS
-	switch fsType {
-	case "tmpfs", "ramfs", "overlay", "fuse", "fuseblk", "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "devpts", "bpf", "binfmt_misc":
-	default:
-		return superOwner{ns: initial}
-	}
-	if o, ok := p.owner[mount]; ok {
-		return o
-	}
-	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
-	if has(p.snap.Mounts(p.snap.Observer.MountTable), dev) || t.MntNS == p.snap.Observer.MntNS {
-		o = superOwner{ns: initial}
-	} else {
-		for i := range p.snap.MountTables {
-			table := &p.snap.MountTables[i]
-			if n := p.snap.Namespace(table.MntNS); n != nil && has(table, dev) && access.IsAncestor(p.host.UserNS, n.OwnerUserNS, o.ns) {
-				o = superOwner{ns: n.OwnerUserNS, assumed: n.OwnerUserNS != initial}
-			}
-		}
-	}
-	p.owner[mount] = o
-	return o
-}
-
-func has(t *nsinspect.MountTable, dev string) bool {
-	if t == nil {
-		return false
-	}
-	for i := range t.Mounts {
-		if t.Mounts[i].Dev == dev {
-			return true
-		}
-	}
-	return false
 }

@@ -3,11 +3,9 @@ package pathwalk
 import (
 	"encoding/binary"
 	"errors"
-	"path"
 	"strconv"
 
 	"github.com/nsview/nsview/idmap"
-	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +15,8 @@ type sighted struct {
 	node  *access.Node
 	place place
 	magic bool // a magic link of procfs
+
+	mountRoot bool
 }
 
 // statxMntIDUnique asks statx(2) for the id of a mount that is never given twice (Linux 6.8).
@@ -43,7 +43,14 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	}
 	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
 	self := "/proc/self/fd/" + strconv.Itoa(fd)
-	n.Host = r.hostPath(fd, m, &x)
+	name, err := fdPath(fd)
+	if err != nil {
+		name = ""
+	}
+	n.Host = r.hostPath(name, m, &x)
+	if !n.UID.Known || !n.GID.Known {
+		r.askElsewhere(n, name, m, &x)
+	}
 	switch n.Type {
 	case access.Symlink:
 		buf := make([]byte, maxPath)
@@ -62,37 +69,12 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 		readFlags(n, self)
 	}
 	if last {
-		r.lookLast(n, self, x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0)
+		r.lookLast(n, self)
 	}
 	if m.Super.FSType == "overlay" {
 		n.Overlay = &access.Overlay{Missing: "its layers were not looked at", Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS}
 	}
-	return sighted{node: n, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
-}
-
-// hostPath is the path by which the observer reaches an open file: where its own mounts show the same directory of the
-// file system, confirmed by looking. "" when it has none.
-func (r *trail) hostPath(fd int, m mounted, x *unix.Statx_t) string {
-	name, err := fdPath(fd)
-	if err != nil {
-		return ""
-	}
-	if r.task.MntNS == r.p.snap.Observer.MntNS {
-		return name
-	}
-	below, ok := trimRoot(m.Point, name)
-	if !ok {
-		return ""
-	}
-	place := nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(m.root, below)}
-	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, place) {
-		var there unix.Statx_t
-		err := unix.Statx(unix.AT_FDCWD, c.Path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &there)
-		if err == nil && there.Ino == x.Ino && there.Dev_major == x.Dev_major && there.Dev_minor == x.Dev_minor {
-			return c.Path
-		}
-	}
-	return ""
+	return sighted{node: n, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
 }
 
 func attribute(x *unix.Statx_t, bit uint64) access.Fact {
@@ -125,37 +107,6 @@ func readFlags(n *access.Node, self string) {
 	if err == nil {
 		n.Immutable, n.Append = access.FactOf(flags&flagImmutable != 0), access.FactOf(flags&flagAppend != 0)
 	}
-}
-
-// ids are the ids of a file in two faces. 65534 may be an id or stand for one that is not mapped: the mount's map tells.
-func (r *trail) ids(m *access.Mount, uid, gid uint32) (u, g access.ID) {
-	o := &r.p.snap.Observer
-	return r.id(m, idmap.UID, uid, o.OverflowUID), r.id(m, idmap.GID, gid, o.OverflowGID)
-}
-
-func (r *trail) id(m *access.Mount, kind idmap.Kind, raw, overflow uint32) access.ID {
-	id := access.ID{OnDisk: idmap.UnmappedDisk, Seen: idmap.Kernel(raw), Known: true}
-	maps, sb := m.IDs(r.host, kind), r.host.UserNS[m.Super.UserNS]
-	if raw == overflow {
-		switch {
-		case !r.host.InitialNS, m.Idmapped && !m.MapKnown, sb == nil:
-			id.Known = false
-			return id
-		case m.Idmapped && !maps.OnDisk(id.Seen).Mapped():
-			id.Seen = idmap.UnmappedKernel
-			return id
-		case !m.Idmapped && !sb.Initial && !maps.OnDisk(id.Seen).Mapped():
-			id.Seen = idmap.UnmappedKernel
-			return id
-		case m.Idmapped:
-			id.Known = false // mapped by the mount, and what an unmapped id looks like too
-			return id
-		}
-	}
-	if sb != nil && (!m.Idmapped || m.MapKnown) {
-		id.OnDisk = maps.OnDisk(id.Seen)
-	}
-	return id
 }
 
 // readACL reads the ACLs of a file, with ids as its mount shows them.

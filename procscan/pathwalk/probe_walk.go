@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"golang.org/x/sys/unix"
 )
@@ -81,6 +82,9 @@ type question struct {
 	op     access.Operation
 	who    string // in procfs: a PID, or self
 	mounts map[uint64]mounted
+
+	points    map[nsinspect.Place]bool // see isMountPoint
+	pointsErr error
 }
 
 // trail is one walk under way.
@@ -334,6 +338,9 @@ func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	}
 	r.fds = append(r.fds, fd)
 	s, err := r.look(fd, where, last)
+	if err == nil && last && deletes(r.op.Op) {
+		r.victim(&s, name)
+	}
 	if err == nil && s.node.Type == access.Symlink && s.node.Mount.Super.FSType == "proc" {
 		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
 		plain, err := unix.Openat2(r.at, name, &how)

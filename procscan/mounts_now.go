@@ -1,0 +1,86 @@
+package procscan
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/nsview/nsview/nsinspect"
+	"golang.org/x/sys/unix"
+)
+
+// Mounts are the mounts below the root of the process (/proc/PID/mountinfo).
+func (h *Held) Mounts() ([]nsinspect.Mount, error) {
+	fd, err := unix.Openat(h.dir, "mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: h.name + "/mountinfo", Err: err}
+	}
+	f := os.NewFile(uintptr(fd), h.name+"/mountinfo")
+	defer f.Close()
+	return parseMountinfo(&cappedReader{f, maxMountinfo})
+}
+
+// MountWatch keeps the mounts of this process as they are now. The kernel says when they changed, so they are read only
+// then. It is for one goroutine.
+type MountWatch struct {
+	f      *os.File
+	mounts []nsinspect.Mount
+	read   bool
+}
+
+// WatchMounts begins to watch /proc/self/mountinfo below proc.
+func WatchMounts(proc string) (*MountWatch, error) {
+	name := proc + "/self/mountinfo"
+	// Not os.Open: the runtime would poll the file itself, and a change is told once.
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &MountWatch{f: os.NewFile(uintptr(fd), name)}, nil
+}
+
+// Close ends the watch.
+func (w *MountWatch) Close() { _ = w.f.Close() }
+
+// Mounts are the mounts now. fresh reports whether they are other ones than the last time.
+func (w *MountWatch) Mounts() (mounts []nsinspect.Mount, fresh bool, err error) {
+	fds := []unix.PollFd{{Fd: int32(w.f.Fd()), Events: unix.POLLPRI}}
+	if _, err := retry(func() (int, error) { return unix.Poll(fds, 0) }); err != nil {
+		return nil, false, err
+	}
+	if w.read && fds[0].Revents&(unix.POLLPRI|unix.POLLERR) == 0 {
+		return w.mounts, false, nil
+	}
+	w.read = false
+	if _, err := w.f.Seek(0, io.SeekStart); err != nil {
+		return nil, false, err
+	}
+	if w.mounts, err = parseMountinfo(&cappedReader{w.f, maxMountinfo}); err != nil {
+		return nil, false, err
+	}
+	w.read = true
+	return w.mounts, true, nil
+}
+
+// MountsOf are the mounts of the mount namespace with the id nsID, also those that no process sees because its root is
+// elsewhere (listmount(2) and statmount(2), Linux 6.11). Paths are from the root of that namespace. Options are left
+// out. buf is scratch space that is used again.
+func MountsOf(nsID uint64, buf *[]byte) ([]nsinspect.Mount, error) {
+	ids, err := listMounts(nsID, listmountRoot)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]nsinspect.Mount, 0, len(ids))
+	for _, id := range ids {
+		m, err := statMount(nsID, id, statmountSBBasic|statmountMntBasic|statmountMntRoot|statmountMntPoint|statmountFSType, buf)
+		if errors.Is(err, unix.ENOENT) {
+			continue // unmounted since
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, nsinspect.Mount{ID: m.oldID, UniqueID: m.id, Parent: m.oldParent, Dev: m.dev, Root: m.root, Point: m.point, FSType: m.fsType})
+	}
+	return out, nil
+}

@@ -1,0 +1,153 @@
+package pathwalk
+
+import (
+	"errors"
+	"path"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"golang.org/x/sys/unix"
+)
+
+// deletes reports whether an operation takes names away, or gives them to others.
+func deletes(op access.Op) bool {
+	return op == access.OpUnlink || op == access.OpRmdir || moves(op)
+}
+
+// victim completes what is known of a name that is to go: whether something is mounted on it, and then what is below that,
+// which is what the operation is about.
+func (r *trail) victim(s *sighted, name string) {
+	dir := r.mounts[r.atID.mount]
+	text, err := fdPath(r.at)
+	at, ok := placeIn(dir, path.Join(text, name))
+	if err != nil || !ok {
+		if s.mountRoot && s.place.mount != r.atID.mount {
+			r.w.Missing = "what is mounted on " + s.node.Path
+			return
+		}
+		s.node.Busy = access.No // on a mount that is in no mount namespace
+		return
+	}
+	points, err := r.mountPoints()
+	if err != nil {
+		r.w.Missing = "what is mounted on " + s.node.Path + ": " + err.Error()
+		return
+	}
+	if s.mountRoot && s.place.mount != r.atID.mount {
+		covered, err := r.covered(name, at, s.node.Path)
+		if err != nil {
+			r.w.Missing = "what is below the mount on " + s.node.Path + ": " + err.Error()
+			return
+		}
+		s.node = covered
+		s.place = place{mount: r.atID.mount, inode: covered.Inode, dev: covered.Dev}
+	}
+	s.node.Busy = access.FactOf(points[at])
+}
+
+// mountPoints are the places on which something is mounted in the target's mount namespace. That counts by whichever mount
+// the target comes there; mounts in other namespaces do not (is_local_mountpoint() in fs/namespace.c).
+func (q *question) mountPoints() (map[nsinspect.Place]bool, error) {
+	if q.points != nil || q.pointsErr != nil {
+		return q.points, q.pointsErr
+	}
+	mounts, err := q.mountsNow()
+	if err != nil {
+		q.pointsErr = err
+		return nil, err
+	}
+	byID := make(map[int]*nsinspect.Mount, len(mounts))
+	for i := range mounts {
+		byID[mounts[i].ID] = &mounts[i]
+	}
+	q.points = make(map[nsinspect.Place]bool, len(mounts))
+	for i := range mounts {
+		m := &mounts[i]
+		parent := byID[m.Parent]
+		if parent == nil || parent == m {
+			continue
+		}
+		if at, ok := nsinspect.PlaceOf(parent, m.Point); ok {
+			q.points[at] = true
+		}
+	}
+	return q.points, nil
+}
+
+// mountsNow are the mounts of the target's mount namespace.
+func (q *question) mountsNow() ([]nsinspect.Mount, error) {
+	if q.task.MntNS == q.p.snap.Observer.MntNS && q.p.watch != nil {
+		mounts, fresh, err := q.p.watch.Mounts()
+		if fresh {
+			q.p.devs = nil
+		}
+		return mounts, err
+	}
+	if q.task.MntID != 0 {
+		mounts, err := procscan.MountsOf(q.task.MntID, &q.p.buf)
+		if err == nil || !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+			return mounts, err
+		}
+	}
+	return q.task.held.Mounts()
+}
+
+// covered looks at what a mount hides: through a copy of the mount that it is on, which nobody sees and which has nothing
+// mounted on it, or where the observer's own mounts show the same place.
+func (r *trail) covered(name string, at nsinspect.Place, where string) (*access.Node, error) {
+	tree, err := unix.OpenTree(r.at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	if err == nil {
+		defer unix.Close(tree)
+		var x unix.Statx_t
+		if err := unix.Statx(tree, "", unix.AT_EMPTY_PATH, statxMntIDUnique, &x); err != nil {
+			return nil, err
+		}
+		r.mounts[x.Mnt_id] = r.mounts[r.atID.mount]
+		defer delete(r.mounts, x.Mnt_id)
+		fd, err := unix.Openat(tree, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(fd)
+		s, err := r.look(fd, where, true)
+		return s.node, err
+	}
+	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, at) {
+		if n := r.throughHost(&c, where); n != nil {
+			return n, nil
+		}
+	}
+	return nil, err
+}
+
+// throughHost is a file of the target's as the observer's own mount shows it, with the ids that the target's mount would
+// show. nil when the observer's mounts are others by now.
+func (r *trail) throughHost(c *nsinspect.Candidate, where string) *access.Node {
+	fd, err := unix.Open(c.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var x unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &x); err != nil || int(x.Mnt_id) != c.Mount.ID {
+		return nil
+	}
+	s, err := r.look(fd, where, true)
+	if err != nil {
+		return nil
+	}
+	n, target := s.node, r.node.Mount
+	switch {
+	case !target.Idmapped && !n.Mount.Idmapped:
+	case n.Mount.Idmapped || !target.MapKnown || n.Mount.Super.UserNSAssumed:
+		n.UID.Known, n.GID.Known = false, false
+	default:
+		n.UID, n.GID = throughMount(target.UIDMap, uint32(n.UID.Seen)), throughMount(target.GIDMap, uint32(n.GID.Seen))
+		if n.ACL != nil {
+			n.ACL, n.ACLMissing = nil, "it is seen through another mount only"
+		}
+	}
+	n.Mount, n.Host = target, c.Path
+	return n
+}

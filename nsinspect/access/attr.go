@@ -9,7 +9,7 @@ func (j *judge) chmod() {
 		return
 	}
 	n := at.node
-	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.needOwner(n) {
+	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrMode) && j.needOwner(n) {
 		j.copyUp(n)
 	}
 }
@@ -31,10 +31,8 @@ func (j *judge) chown() {
 		return
 	}
 	killing := n.Type != Directory && (n.Mode&0o4000 != 0 || n.Mode&0o2010 == 0o2010 || n.Mode&0o2000 != 0 && j.host.Kernel.Since(6, 2) && !j.inGroup(n.GID.Seen) && !j.capOver(n, capFsetid))
-	if (setUID || setGID || killing || extFamily(n)) && n.Immutable == Yes && !j.deny(n, RuleImmutable, "EPERM", "the file is immutable") {
-		return
-	}
-	if (setUID || setGID || killing) && !j.flags(n) {
+	// may_setattr() asks for the flags before notify_change() adds the mode without set-id bits.
+	if (setUID || setGID) && !j.flags(n) {
 		return
 	}
 	if !j.fitsMount(n, uid, setUID, gid, setGID) || !j.known(n) {
@@ -42,6 +40,19 @@ func (j *judge) chown() {
 	}
 	if (!setUID && !n.UID.Seen.Mapped() || !setGID && !n.GID.Seen.Mapped()) &&
 		!j.deny(n, RuleIdmapUnmapped, "EOVERFLOW", "an id that is to stay is not mapped by the mount") {
+		return
+	}
+	if !j.flagsOfFS(n, killing) {
+		return
+	}
+	changed := 0
+	if setUID || setGID {
+		changed = attrOwner
+	}
+	if killing {
+		changed |= attrMode
+	}
+	if !j.setattr(n, changed) {
 		return
 	}
 	sb := n.Mount.Super.UserNS
@@ -57,8 +68,19 @@ func (j *judge) chown() {
 	j.copyUp(n)
 }
 
-// extFamily are the file systems whose ->setattr() refuses whatever is changed of an immutable file.
-func extFamily(n *Node) bool { return n.Mount.Super.FSType == "ext4" }
+// flagsOfFS is what ext4_setattr() and f2fs_setattr() ask besides: nothing changes of an immutable file, not even when
+// nothing is to change, and no set-id bit goes from one that is append-only.
+func (j *judge) flagsOfFS(n *Node, killing bool) bool {
+	switch n.Mount.Super.FSType {
+	case "ext4", "ext3", "f2fs":
+	default:
+		return true
+	}
+	if n.Immutable == Yes && !j.deny(n, RuleImmutable, "EPERM", "the file is immutable") {
+		return false
+	}
+	return !killing || n.Append != Yes || j.deny(n, RuleAppend, "EPERM", "the file is append-only")
+}
 
 // fitsMount: the new owner has to be representable through an idmapped mount.
 func (j *judge) fitsMount(n *Node, uid idmap.Kernel, setUID bool, gid idmap.Kernel, setGID bool) bool {
@@ -97,7 +119,7 @@ func (j *judge) utimes() {
 	}
 	n := at.node
 	if j.op.Op == OpUtimes {
-		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.needOwner(n) {
+		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) && j.needOwner(n) {
 			j.copyUp(n)
 		}
 		return
@@ -113,7 +135,7 @@ func (j *judge) utimes() {
 		return
 	}
 	if j.ownerOrCap(n) || j.permission(n, wantW) {
-		if j.needMapped(n, "EOVERFLOW") {
+		if j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) {
 			j.copyUp(n)
 		}
 	}

@@ -12,10 +12,29 @@ const (
 	capDACReadSearch = 2
 	capFowner        = 3
 	capFsetid        = 4
+	capNetAdmin      = 12
 	capSysAdmin      = 21
+	capSysResource   = 24
 	capMknod         = 27
 	capSetfcap       = 31
+
+	capCheckpointRestore = 40
 )
+
+// rootOf are uid and gid 0 of a user namespace, the initial one's for nil and for one that maps no 0.
+func rootOf(ns *UserNS) (idmap.Kernel, idmap.Kernel) {
+	if ns == nil || ns.Initial {
+		return 0, 0
+	}
+	uid, gid := ns.UID.ToOutside(0), ns.GID.ToOutside(0)
+	if !uid.Mapped() {
+		uid = 0
+	}
+	if !gid.Mapped() {
+		gid = 0
+	}
+	return uid, gid
+}
 
 // nsCap is ns_capable(): whether the subject has a capability over a user namespace.
 func (j *judge) nsCap(target nsinspect.Inode, bit int) bool {

@@ -31,7 +31,7 @@ func (j *judge) idsFit(dir *Node) bool {
 // createFile is open(2) with O_CREAT of a name that is not there (lookup_open()). The new file is opened without a look at
 // its mode.
 func (j *judge) createFile(at found) {
-	if j.notRemoved(at) && j.wantWrite(at.dir) && j.mayCreate(at.dir) {
+	if j.notRemoved(at) && j.mayBeNew(at) && j.wantWrite(at.dir) && j.mayCreate(at.dir) && j.hasOp(at.dir, fsCreate) {
 		j.madeIn(at.dir)
 	}
 }
@@ -56,6 +56,13 @@ func (j *judge) make() {
 		j.deny(at.dir, RuleInitCap, "EPERM", "a device node needs CAP_MKNOD of the initial user namespace")
 		return
 	}
+	op := map[Op]fsOp{OpMkdir: fsMkdir, OpSymlink: fsSymlink}[j.op.Op]
+	if op == "" {
+		op = fsMknod
+	}
+	if !j.hasOp(at.dir, op) {
+		return
+	}
 	if j.op.Op == OpWhiteout {
 		if !j.host.Kernel.Since(5, 8) && !j.initCap(capMknod) {
 			j.deny(at.dir, RuleInitCap, "EPERM", "a whiteout needs CAP_MKNOD of the initial user namespace before Linux 5.8")
@@ -66,7 +73,9 @@ func (j *judge) make() {
 			return
 		}
 	}
-	j.madeIn(at.dir)
+	if j.doneBy(at.dir, op) {
+		j.madeIn(at.dir)
+	}
 }
 
 // newName is filename_create(): a name that is there beats a read-only file system.
@@ -77,7 +86,7 @@ func (j *judge) newName(at found, w *Walk, directory bool) bool {
 	case w.TrailingSlash && !directory:
 		return j.absent(at)
 	}
-	return j.notRemoved(at) && j.wantWrite(at.dir)
+	return j.notRemoved(at) && j.mayBeNew(at) && j.wantWrite(at.dir)
 }
 
 // notRemoved refuses a new name in a directory that was removed while somebody stayed in it (IS_DEADDIR()).

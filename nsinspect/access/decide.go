@@ -22,6 +22,7 @@ func DecideWithout(rule Rule, s *Subject, w *Walk, op Operation) Verdict {
 		Steps: make([]Step, 0, 2*len(w.Steps)+4), Fixes: []Fix{}, Assumptions: []string{},
 	}
 	j.decide()
+	j.settle()
 	j.finish()
 	j.v.Explanation = explain(s, w, op, &j.v)
 	return j.v
@@ -39,6 +40,8 @@ type judge struct {
 	// The credentials that are checked: access(2) takes others than the rest.
 	fsuid, fsgid, euid idmap.Kernel
 	caps               uint64
+
+	hinges []Step // facts that are missing and do not matter when a later check denies
 
 	v Verdict
 }
@@ -118,6 +121,28 @@ func (j *judge) unknown(path string, rule Rule, missing string) bool {
 	j.v.Steps = append(j.v.Steps, Step{Component: path, Rule: rule, Result: Unknown, Detail: missing})
 	j.v.Verdict, j.v.Rule, j.v.Component, j.v.Missing = Unknown, rule, path, missing
 	return false
+}
+
+// hinge notes that the answer, should nothing deny it, depends on a fact that is missing: something that decides by itself
+// would have to agree.
+func (j *judge) hinge(path string, rule Rule, missing string) {
+	j.hinges = append(j.hinges, Step{Component: path, Rule: rule, Result: Unknown, Detail: missing})
+}
+
+// settle is what has been hinged on: an allow becomes unknown. A refusal stays one, though something may refuse earlier
+// and with another error.
+func (j *judge) settle() {
+	if len(j.hinges) == 0 || j.v.Verdict == Unknown {
+		return
+	}
+	if j.v.Verdict == Deny {
+		for _, h := range j.hinges {
+			j.assume("nothing is refused earlier: " + h.Detail + " could not be told")
+		}
+		return
+	}
+	first := j.hinges[0]
+	j.unknown(first.Component, first.Rule, first.Detail)
 }
 
 // assume notes a fact that could not be seen and that the answer relies on.

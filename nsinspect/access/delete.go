@@ -34,7 +34,11 @@ func (j *judge) remove() {
 		}
 		return
 	}
-	if !j.mayDelete(at.dir, n, rmdir) || !j.notBusy(n) {
+	op := fsUnlink
+	if rmdir {
+		op = fsRmdir
+	}
+	if !j.mayDelete(at.dir, n, rmdir) || !j.hasOp(at.dir, op) || !j.notBusy(n) || !j.doneBy(at.dir, op) {
 		return
 	}
 	if rmdir && !j.empty(n) {

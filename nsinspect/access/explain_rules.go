@@ -246,6 +246,10 @@ func (e *explainer) specialRule() string {
 			return "nothing listens on " + what
 		}
 		return what + " is a socket or a device that nothing answers (" + string(e.v.Errno) + ")"
+	case RuleSysctl:
+		return what + " is a setting of the kernel: it goes by its mode and by who is root, and no capability overrides that"
+	case RuleFSLacks:
+		return e.superText() + " has no such operation for " + what + ", root included (" + string(e.v.Errno) + ")"
 	case RuleLSM:
 		return "a security module decides on " + what + " as well"
 	case RuleFS:

@@ -181,6 +181,8 @@ func TestExplainDenied(t *testing.T) {
 		{rule: RuleOverlayCopyUp, want: "cannot be copied up"},
 		{rule: RuleNoPeer, op: "connect", want: "nothing listens on"},
 		{rule: RuleFUSE, want: "without allow_other"},
+		{rule: RuleSysctl, want: "is a setting of the kernel"},
+		{rule: RuleFSLacks, errno: "EPERM", want: "has no such operation for /data/f (host /srv/db/f), root included (EPERM)"},
 		{rule: RuleLSM, want: "a security module"},
 		{rule: RuleFS, want: "decides by itself"},
 	}

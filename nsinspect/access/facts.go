@@ -92,7 +92,18 @@ type Walk struct {
 	SameFile bool   `json:"same_file,omitempty"`
 	Ancestor string `json:"ancestor,omitempty"`
 
+	// Sysctl is what /proc/sys is to the target, nil when the path does not lead there or it could not be told.
+	Sysctl *Sysctl `json:"sysctl,omitempty"`
+
 	Assumptions []string `json:"assumptions,omitempty"`
+}
+
+// Sysctl is whose settings a process finds below /proc/sys: those of its own network and IPC namespaces, which the
+// observer does not see there.
+type Sysctl struct {
+	NetOwner nsinspect.Inode `json:"net_owner"` // the user namespace that owns its network namespace, 0 unknown
+	IPCOwner nsinspect.Inode `json:"ipc_owner"` // the one that owns its IPC namespace
+	SameNet  bool            `json:"same_net"`  // its network namespace is the observer's
 }
 
 // Reached is what the walk ends at, nil when it does not get to the end of its path or there is no such file.
@@ -178,6 +189,7 @@ type Node struct {
 
 	Xattrs        []string `json:"xattrs,omitempty"` // names, as the observer lists them; told for xattr operations
 	XattrsMissing string   `json:"xattrs_missing,omitempty"`
+	NoXattr       bool     `json:"no_xattr,omitempty"` // its file system has no attributes of that name (EOPNOTSUPP); told for xattr operations
 
 	Exec *Exec `json:"exec,omitempty"` // what exec of it needs further; told for exec
 
@@ -188,7 +200,8 @@ type Node struct {
 // Mount is the mount that a file was reached through.
 type Mount struct {
 	ID          int            `json:"id"`
-	Point       string         `json:"point"` // in the target's root
+	Point       string         `json:"point"`          // in the target's root
+	Root        string         `json:"root,omitempty"` // the directory of its file system that is mounted there, "" unknown
 	ReadOnly    bool           `json:"read_only"`
 	NoExec      bool           `json:"no_exec"`
 	NoDev       bool           `json:"no_dev"`

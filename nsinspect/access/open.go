@@ -99,6 +99,9 @@ func (j *judge) openNode(n *Node) {
 	if j.op.Op == OpNoatime && !j.needOwner(n) {
 		return
 	}
+	if !j.attributeOpens(n, want) {
+		return
+	}
 	j.opened(n, want)
 }
 
@@ -108,12 +111,28 @@ func (j *judge) device(n *Node) bool {
 		return false
 	}
 	switch ns := j.host.UserNS[n.Mount.Super.UserNS]; {
+	case n.Mount.Super.FSType == "devpts":
+		// devpts_fill_super() in fs/devpts/inode.c takes SB_I_NODEV away: terminals open in every user namespace.
 	case ns == nil:
 		return j.unknown(n.Path, RuleSBNoDev, "the user namespace that owns the file system")
 	case !ns.Initial:
 		return j.deny(n, RuleSBNoDev, "EACCES", "devices do not open on a file system of a user namespace")
 	}
 	j.assume("the device cgroup lets the target open " + n.Path)
+	return true
+}
+
+// attributeOpens is kernfs_fop_open() (fs/kernfs/file.c) for sysfs: a file whose mode gives something to nobody is not
+// opened for it, whatever capabilities there are.
+func (j *judge) attributeOpens(n *Node, want uint32) bool {
+	if n.Mount.Super.FSType != "sysfs" || n.Type != Regular {
+		return true
+	}
+	for _, bit := range []uint32{wantR, wantW} {
+		if want&bit != 0 && n.Mode&(bit*0o111) == 0 {
+			return j.deny(n, RuleFSLacks, "EACCES", "sysfs opens for "+permText(bit)+" only what has that in its mode: "+modeText(n))
+		}
+	}
 	return true
 }
 

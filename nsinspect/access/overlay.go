@@ -44,6 +44,7 @@ func (j *judge) mounter(o *Overlay) *judge {
 // asMounter makes a check as the mounter and takes its refusal as the subject's.
 func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
 	if check() {
+		j.hinges = append(j.hinges, m.hinges...)
 		return true
 	}
 	last := m.v.Steps[len(m.v.Steps)-1]

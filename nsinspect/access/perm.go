@@ -11,8 +11,11 @@ const (
 
 // search is may_lookup(): the directory that a name is looked up in has to be searchable.
 func (j *judge) search(dir *Node) bool {
+	before := len(j.v.Steps)
 	if j.permission(dir, wantX) {
-		j.v.Steps[len(j.v.Steps)-1].Rule = RuleWalkX
+		if len(j.v.Steps) > before { // a rule that is left out leaves no step
+			j.v.Steps[len(j.v.Steps)-1].Rule = RuleWalkX
+		}
 		return true
 	}
 	if j.v.Verdict == Deny {
@@ -27,6 +30,9 @@ func (j *judge) search(dir *Node) bool {
 func (j *judge) permission(n *Node, want uint32) bool {
 	if want&wantW != 0 && !j.writable(n) {
 		return false
+	}
+	if name, ok := sysctlName(n); ok {
+		return j.sysctl(n, name, want)
 	}
 	if done, ok := j.foreign(n, want); done {
 		return ok
@@ -68,7 +74,7 @@ func (j *judge) generic(n *Node, want uint32) bool {
 		return false // unknown
 	}
 	if detail == "" {
-		detail = permText(want) + " wanted: mode " + strconv.FormatUint(uint64(n.Mode&0o7777|0o10000), 8)[1:] + ", of which " + permText(perm) + " counts"
+		detail = permText(want) + " wanted: mode " + modeText(n) + ", of which " + permText(perm) + " counts"
 	}
 	if want&^perm == 0 {
 		return j.pass(n, rule, detail)
@@ -82,6 +88,9 @@ func (j *judge) generic(n *Node, want uint32) bool {
 	}
 	return j.deny(n, rule, "EACCES", detail)
 }
+
+// modeText is a mode as chmod(1) takes it.
+func modeText(n *Node) string { return strconv.FormatUint(uint64(n.Mode&0o7777|0o10000), 8)[1:] }
 
 // class is which bits count for the subject. RuleNone: not known.
 func (j *judge) class(n *Node, want uint32) (rule Rule, perm uint32, detail string) {

@@ -41,7 +41,7 @@ func (j *judge) renamed(from, to found) bool {
 	switch {
 	case from.node == nil:
 		return j.absent(from)
-	case to.node == nil && !j.notRemoved(to):
+	case to.node == nil && (!j.notRemoved(to) || !j.mayBeNew(to)):
 		return false
 	case to.node != nil && j.op.Op == OpNoreplace:
 		return j.deny(to.node, RuleExists, "EEXIST", "the new name is there")
@@ -87,6 +87,9 @@ func (j *judge) moved(from, to found) {
 			return
 		}
 	}
+	if !j.hasOp(from.dir, fsRename) {
+		return
+	}
 	if !j.w.SameDir {
 		// The entry ".." of a directory changes with it.
 		if dir && !j.permission(from.node, wantW) {
@@ -97,6 +100,9 @@ func (j *judge) moved(from, to found) {
 		}
 	}
 	if !j.notBusy(from.node) || to.node != nil && !j.notBusy(to.node) {
+		return
+	}
+	if !j.doneBy(from.dir, fsRename) {
 		return
 	}
 	if dir && from.node.Overlay != nil && (from.node.Overlay.Merged || !from.node.Overlay.Upper) {
@@ -132,7 +138,7 @@ func (j *judge) link() {
 	if n.Mount.ID != to.dir.Mount.ID && !j.denyAt(to.path, "", RuleXDev, "EXDEV", "the two paths are on different mounts") {
 		return
 	}
-	if !j.needMapped(n, "EOVERFLOW") || !j.protectedHardlink(n) || !j.mayCreate(to.dir) || !j.flags(n) {
+	if !j.needMapped(n, "EOVERFLOW") || !j.protectedHardlink(n) || !j.mayCreate(to.dir) || !j.flags(n) || !j.hasOp(to.dir, fsLink) {
 		return
 	}
 	if n.Type == Directory {
@@ -155,6 +161,7 @@ func (j *judge) protectedHardlink(n *Node) bool {
 		probe.v.Steps = nil
 		switch {
 		case probe.permission(n, wantR|wantW):
+			j.hinges = probe.hinges
 			return true
 		case probe.v.Verdict == Unknown:
 			return j.unknown(n.Path, RuleProtectedHardlinks, probe.v.Missing)

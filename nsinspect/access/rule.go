@@ -54,6 +54,8 @@ const (
 	RuleOverlayCopyUp       Rule = "overlay-copy-up"
 	RuleNoPeer              Rule = "no-peer" // a socket or a device that nothing answers
 	RuleFUSE                Rule = "fuse-owner"
+	RuleSysctl              Rule = "sysctl"   // the settings below /proc/sys have a permission check of their own
+	RuleFSLacks             Rule = "fs-lacks" // the file system has no such operation, for nobody
 	RuleLSM                 Rule = "lsm-unknown"
 	RuleFS                  Rule = "fs-unknown" // the file system decides by itself
 )
@@ -61,7 +63,7 @@ const (
 // aboutWhatIsThere reports whether a rule is about the kind of file or its absence, not about permission.
 func (r Rule) aboutWhatIsThere() bool {
 	switch r {
-	case RuleNotFound, RuleNotDir, RuleIsDir, RuleExists, RuleInvalid, RuleNameTooLong, RuleSymlinkLoop, RuleFormat, RuleNoPeer, RuleBusy:
+	case RuleNotFound, RuleNotDir, RuleIsDir, RuleExists, RuleInvalid, RuleNameTooLong, RuleSymlinkLoop, RuleFormat, RuleNoPeer, RuleBusy, RuleFSLacks:
 		return true
 	}
 	return false

@@ -5,6 +5,12 @@ import (
 	"strings"
 )
 
+// The attributes that are ACLs (is_posix_acl_xattr() in include/linux/posix_acl_xattr.h).
+const (
+	aclAccess  = "system.posix_acl_access"
+	aclDefault = "system.posix_acl_default"
+)
+
 // xattr is setxattr(2) and getxattr(2) (xattr_permission() in fs/xattr.c). getacl reads system.posix_acl_access.
 func (j *judge) xattr() {
 	at, ok := j.reach(j.w)
@@ -13,7 +19,7 @@ func (j *judge) xattr() {
 	}
 	n, name, set := at.node, j.op.Name, j.op.Op == OpSetxattr
 	if j.op.Op == OpGetACL {
-		name = "system.posix_acl_access"
+		name = aclAccess
 	}
 	if set && !j.wantWrite(n) {
 		return
@@ -26,7 +32,7 @@ func (j *judge) xattr() {
 		}
 		return
 	}
-	if strings.HasPrefix(name, "system.posix_acl_") {
+	if name == aclAccess || name == aclDefault {
 		j.aclXattr(n, name, set)
 		return
 	}
@@ -38,8 +44,17 @@ func (j *judge) xattr() {
 	}
 }
 
+// xattrClass is xattr_permission() for the namespace of a name, then what the file system does with it.
 func (j *judge) xattrClass(n *Node, name string, set bool) bool {
-	switch class, _, _ := strings.Cut(name, "."); class {
+	want := uint32(wantR)
+	if set {
+		want = wantW
+	}
+	class, rest, dotted := strings.Cut(name, ".")
+	if !dotted {
+		class = ""
+	}
+	switch class {
 	case "user":
 		if n.Type != Regular && n.Type != Directory {
 			if set {
@@ -50,11 +65,9 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 		if set && n.Type == Directory && n.Mode&0o1000 != 0 && !j.needOwner(n) {
 			return false
 		}
-		want := uint32(wantR)
-		if set {
-			want = wantW
+		if !j.permission(n, want) {
+			return false
 		}
-		return j.permission(n, want) && (set || j.present(n, name))
 	case "trusted":
 		switch {
 		case j.initCap(capSysAdmin):
@@ -63,14 +76,23 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 		default:
 			return j.deny(n, RuleInitCap, "ENODATA", "trusted attributes are hidden without CAP_SYS_ADMIN of the initial user namespace")
 		}
-		return set || j.present(n, name)
 	case "security":
 		if set && name != "security.capability" && !j.nsCap(n.Mount.Super.UserNS, capSysAdmin) {
 			return j.deny(n, RuleCap+"CAP_SYS_ADMIN", "EPERM", "security attributes need CAP_SYS_ADMIN over the file system")
 		}
-		return set || j.present(n, name)
+	case "system":
+	default:
+		if !j.permission(n, want) {
+			return false
+		}
 	}
-	return j.deny(n, RuleXattr, "EOPNOTSUPP", "no attributes have such names")
+	switch {
+	case n.NoXattr, class == "user" && set && n.Mount.Super.FSType == "sysfs", class == "system", class == "":
+		return j.deny(n, RuleXattr, "EOPNOTSUPP", "the file system has no attributes of such names")
+	case rest == "" && (class == "user" || class == "trusted" || class == "security"):
+		return j.deny(n, RuleXattr, "EINVAL", "the name ends where it should begin")
+	}
+	return set || j.present(n, name)
 }
 
 // present refuses to read what is not there.
@@ -84,7 +106,7 @@ func (j *judge) present(n *Node, name string) bool {
 	return true
 }
 
-// aclXattr is vfs_set_acl() and vfs_get_acl().
+// aclXattr is vfs_get_acl(), and vfs_set_acl() with set_posix_acl() (fs/posix_acl.c).
 func (j *judge) aclXattr(n *Node, name string, set bool) {
 	if !set {
 		switch {
@@ -92,19 +114,20 @@ func (j *judge) aclXattr(n *Node, name string, set bool) {
 			j.deny(n, RuleNoACL, "EOPNOTSUPP", "the file system has no ACLs")
 		case n.ACLMissing != "":
 			j.unknown(n.Path, RuleXattr, "the ACL of "+n.Path+": "+n.ACLMissing)
-		case name == "system.posix_acl_access" && n.ACL == nil:
+		case name == aclAccess && n.ACL == nil:
 			j.deny(n, RuleXattr, "ENODATA", "it has no ACL beyond its mode")
+		case name == aclDefault && n.DefaultACL == nil:
+			j.deny(n, RuleXattr, "ENODATA", "it has no default ACL")
 		}
 		return
 	}
-	if !j.flags(n) || !j.needMapped(n, "EPERM") {
-		return
-	}
-	if n.NoACL {
+	switch {
+	case !j.flags(n) || !j.needMapped(n, "EPERM"):
+	case n.NoACL || n.Type == Symlink:
 		j.deny(n, RuleNoACL, "EOPNOTSUPP", "the file system has no ACLs")
-		return
-	}
-	if j.needOwner(n) {
+	case name == aclDefault && n.Type != Directory:
+		j.deny(n, RuleXattr, "EACCES", "only directories have a default ACL")
+	case j.needOwner(n):
 		j.copyUp(n)
 	}
 }

@@ -36,7 +36,7 @@ type probe struct {
 type pinned struct {
 	*procscan.Pin
 	mntID   uint64          // of a mount namespace
-	owner   nsinspect.Inode // the user namespace that owns it
+	owner   nsinspect.Inode // the user namespace that owns it, if it is of another kind
 	written bool            // of a user namespace: both maps are, so they never change again
 }
 
@@ -196,9 +196,9 @@ func (p *probe) pin(h *procscan.Held, kind nsinspect.Type, inode nsinspect.Inode
 	p.enter(chain)
 	if kind == nsinspect.Mnt {
 		pin.mntID = file.MntID()
-		if len(chain) > 0 {
-			pin.owner = chain[0].Inode
-		}
+	}
+	if kind != nsinspect.User && len(chain) > 0 {
+		pin.owner = chain[0].Inode
 	}
 	p.pins[inode] = pin
 	return pin, nil

@@ -20,6 +20,8 @@ func (r *trail) lookLast(n *access.Node, self string) {
 		}
 	case access.OpGetxattr, access.OpSetxattr:
 		n.Xattrs, n.XattrsMissing = xattrs(self)
+		_, err := unix.Getxattr(self, r.op.Name, nil)
+		n.NoXattr = errors.Is(err, unix.EOPNOTSUPP)
 	case access.OpExec:
 		if n.Type == access.Regular {
 			n.Caps, n.CapsMissing = fileCaps(self)

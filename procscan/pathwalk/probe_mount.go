@@ -52,7 +52,7 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 		return mounted{}, err
 	}
 	m := &access.Mount{
-		ID: now.ID, Point: now.Point, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID, NoSymfollow: now.NoSymfollow,
+		ID: now.ID, Point: now.Point, Root: now.Root, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID, NoSymfollow: now.NoSymfollow,
 		Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap, Foreign: foreign,
 	}
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}

@@ -55,10 +55,10 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	case access.Symlink:
 		buf := make([]byte, maxPath)
 		k, err := unix.Readlinkat(fd, "", buf)
-		if err != nil {
-			return sighted{}, err
+		if err != nil && (m.Super.FSType != "proc" || !errors.Is(err, unix.ENOENT)) {
+			return sighted{}, err // the links "self" of a procfs that does not have the observer's PID have no text for it
 		}
-		n.Link = string(buf[:k])
+		n.Link = string(buf[:max(k, 0)])
 	case access.CharDevice, access.BlockDevice:
 		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
 		r.readACL(n, self)
@@ -118,6 +118,11 @@ func (r *trail) readACL(n *access.Node, self string) {
 		n.NoACL = true
 	case err != nil:
 		n.ACLMissing = err.Error()
+	}
+	if n.Type == access.Directory && !n.NoACL && n.ACLMissing == "" {
+		if n.DefaultACL, err = getACL(self, "system.posix_acl_default"); err != nil {
+			n.ACLMissing = err.Error()
+		}
 	}
 }
 

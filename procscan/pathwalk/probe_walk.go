@@ -110,8 +110,12 @@ type place struct {
 func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
 	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}}
 	w, from, err := q.walk(name, followsOf(op.Op), 0)
-	if err != nil || op.New == "" {
-		return w, err
+	if err != nil {
+		return nil, err
+	}
+	w.Sysctl = p.settings(t, w)
+	if op.New == "" {
+		return w, nil
 	}
 	var to string
 	if w.New, to, err = q.walk(op.New, nameOnly, 0); err != nil {

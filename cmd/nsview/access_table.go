@@ -40,6 +40,9 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 		for _, command := range f.Commands {
 			fmt.Fprintln(out, "  "+pasted(command))
 		}
+		if f.How != "" {
+			line("  %s", f.How)
+		}
 		if f.Opens != "" {
 			line("  opens: %s", f.Opens)
 		}

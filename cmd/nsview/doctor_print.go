@@ -68,6 +68,9 @@ func printFix(w io.Writer, f *access.Fix, indent string) {
 	for _, command := range f.Commands {
 		fmt.Fprintf(w, "%s         %s\n", indent, pasted(command))
 	}
+	if f.How != "" {
+		fmt.Fprintf(w, "%s         %s\n", indent, render.Escape(f.How))
+	}
 }
 
 func counted(n int, what string) string {

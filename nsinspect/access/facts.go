@@ -211,6 +211,7 @@ type Mount struct {
 	MapKnown    bool           `json:"map_known"` // UIDMap and GIDMap are known
 	UIDMap      idmap.MountMap `json:"uid_map,omitempty"`
 	GIDMap      idmap.MountMap `json:"gid_map,omitempty"`
+	Locked      []string       `json:"locked,omitempty"`  // flags (ro, noexec, nodev) that may have come with it from a mount namespace of a more privileged user namespace: nobody can lift those here (mount_namespaces(7))
 	Foreign     bool           `json:"foreign,omitempty"` // of another mount namespace than the target's own (a magic link led there)
 	Super       *Super         `json:"super"`
 }

@@ -11,7 +11,10 @@ import (
 // uncovers the next denial (two directories that may not be searched), a fix has the commands of all. A denial that no
 // permission decides, such as a name that is missing, has none. None of the arguments is changed.
 //
-// Commands are for a root shell of the observer. Ids in them are those of the side on which they are carried out.
+// Commands are for a root shell of the observer and can be run as they are. Ids in them are those of the side on which
+// they are carried out. What only an engine can change, with options that nsview does not know all of, is a sentence
+// ([Fix.How]) and no command. A fix is not proven where its changes hinge on a fact that could not be seen; its title
+// names that fact.
 func Fixes(s *Subject, w *Walk, op Operation, v Verdict) []Fix {
 	fixes := []Fix{}
 	if v.Verdict != Deny {
@@ -24,12 +27,13 @@ func Fixes(s *Subject, w *Walk, op Operation, v Verdict) []Fix {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b solution) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(len(a.fix.Commands), len(b.fix.Commands)))
+		return cmp.Or(-cmp.Compare(truth(a.fix.Proven), truth(b.fix.Proven)), cmp.Compare(a.rank, b.rank),
+			cmp.Compare(truth(a.fix.Restart), truth(b.fix.Restart)), cmp.Compare(len(a.fix.Commands), len(b.fix.Commands)))
 	})
 	seen := make(map[string]bool)
 	for _, so := range found {
-		key := strings.Join(so.fix.Commands, "\n")
-		if !seen[key] && len(so.fix.Commands) > 0 {
+		key := strings.Join(append(slices.Clone(so.fix.Commands), so.fix.How), "\n")
+		if !seen[key] {
 			seen[key] = true
 			fixes = append(fixes, so.fix)
 		}
@@ -66,8 +70,10 @@ type change struct {
 	rank     rank
 	title    string
 	commands []string
+	how      string // what an engine is to be told, "" when the commands do it all
 	opens    string
 	restart  bool
+	doubt    bool                      // it hinges on a fact that could not be seen, which title names
 	apply    func(s *Subject, w *Walk) // of a copy, which it may change
 }
 
@@ -84,6 +90,7 @@ const maxChanges = 12
 // kind where there is one.
 func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solution, bool) {
 	var made []change
+	before, beforeWalk := s, w
 	next, ok := first, true
 	for ok && len(made) < maxChanges {
 		s, w = copyFacts(s, w)
@@ -92,7 +99,7 @@ func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solutio
 		after := Decide(s, w, op)
 		switch {
 		case after.Verdict == Allow:
-			return combine(made), true
+			return combine(needed(before, beforeWalk, op, made)), true
 		case after.Verdict != Deny || !progress(v, after):
 			return solution{}, false
 		}
@@ -100,6 +107,19 @@ func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solutio
 		next, ok = advance(s, w, op, v, first.kind)
 	}
 	return solution{}, false
+}
+
+// needed leaves out what the rest does without: a change may only have moved the denial elsewhere.
+func needed(s *Subject, w *Walk, op Operation, made []change) []change {
+	for i := 0; i < len(made) && len(made) > 1; {
+		rest := slices.Delete(slices.Clone(made), i, i+1)
+		if tried(s, w, op, rest...).Verdict == Allow {
+			made = rest
+		} else {
+			i++
+		}
+	}
+	return made
 }
 
 // advance is the first change, of a kind if there is one, that gets past a denial.
@@ -123,10 +143,12 @@ func truth(b bool) int {
 	return 0
 }
 
-// tried is the verdict after a change.
-func tried(s *Subject, w *Walk, op Operation, c change) Verdict {
+// tried is the verdict after changes.
+func tried(s *Subject, w *Walk, op Operation, changes ...change) Verdict {
 	s, w = copyFacts(s, w)
-	c.apply(s, w)
+	for _, c := range changes {
+		c.apply(s, w)
+	}
 	return Decide(s, w, op)
 }
 
@@ -146,18 +168,22 @@ func permission(r Rule) bool {
 
 // combine makes one fix of changes that are made one after the other.
 func combine(made []change) solution {
-	so := solution{fix: Fix{Proven: true}}
-	var titles, opens []string
+	so := solution{fix: Fix{Proven: true, Commands: []string{}}}
+	var titles, opens, how []string
 	for _, c := range made {
 		titles = append(titles, c.title)
 		if c.opens != "" && !slices.Contains(opens, c.opens) {
 			opens = append(opens, c.opens)
 		}
 		so.fix.Commands = append(so.fix.Commands, c.commands...)
+		if c.how != "" && !slices.Contains(how, c.how) {
+			how = append(how, c.how)
+		}
 		so.fix.Restart = so.fix.Restart || c.restart
+		so.fix.Proven = so.fix.Proven && !c.doubt
 		so.rank = max(so.rank, c.rank)
 	}
-	so.fix.Title, so.fix.Opens = strings.Join(titles, ", and "), strings.Join(opens, "; ")
+	so.fix.Title, so.fix.Opens, so.fix.How = strings.Join(titles, ", and "), strings.Join(opens, "; "), strings.Join(how, "; ")
 	return so
 }
 

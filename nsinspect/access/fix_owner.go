@@ -26,22 +26,32 @@ func ownerChanges(p problem) []change {
 		if n == nil || i > 0 && p.node != nil && sameFile(n, p.node) || !atEnd(p.w, n) {
 			continue
 		}
-		for _, whole := range []bool{false, true} {
-			if c, ok := chown(&p, n, whole); ok && p.gets(c) {
-				list = append(list, c)
-				break
-			}
+		if c, ok := smallestChown(&p, n); ok {
+			list = append(list, c)
 		}
 	}
 	return list
 }
 
-// chown gives a file to the subject's uid, or wholly to its uid and gid, and its owner the permissions that a read or a
-// write of it needs.
-func chown(p *problem, n *Node, whole bool) (change, bool) {
+// smallestChown is the least change of ownership that gets past the denial: of the uid before uid and gid, and with as
+// little more permission for the owner as is needed.
+func smallestChown(p *problem, n *Node) (change, bool) {
+	for _, whole := range []bool{false, true} {
+		for _, perm := range wants {
+			if c, ok := chown(p, n, whole, perm); ok && p.gets(c) {
+				return c, true
+			}
+		}
+	}
+	return change{}, false
+}
+
+// chown gives a file to the subject's uid, or wholly to its uid and gid, and its owner the permissions perm and those that
+// the subject has already.
+func chown(p *problem, n *Node, whole bool, perm uint32) (change, bool) {
 	at, cred, h := placeOf(p.s, n), p.s.Cred, p.w.Host
 	uid, ok := at.written(h, n.Mount, idmap.UID, cred.UID.FS)
-	if !ok || at.path == "" || p.s.isOwner(n) && !whole {
+	if !ok || at.path == "" || p.s.isOwner(n) && (!whole || p.s.inside(h, idmap.GID, n.GID.Seen).Mapped()) {
 		return change{}, false
 	}
 	owner, gid := uid.String(), idmap.UnmappedKernel
@@ -57,10 +67,7 @@ func chown(p *problem, n *Node, whole bool) (change, bool) {
 	commands := []string{shell.Command("chown", "-h", "--", owner, at.path)}
 	var more uint32
 	if n.Type != Symlink {
-		more = 6 &^ (n.Mode >> 6 & 7)
-		if n.Type == Directory {
-			more = 7 &^ (n.Mode >> 6 & 7)
-		}
+		more = (perm | p.s.granted(n)) &^ (n.Mode >> 6 & 7)
 	}
 	if more != 0 {
 		commands = append(commands, shell.Command("chmod", "u+"+permLetters(more), "--", at.path))
@@ -156,8 +163,8 @@ func sysctlChanges(p problem) []change {
 		return nil
 	}
 	return []change{{
-		kind: kindSysctl, rank: rankHost, title: "turn " + name + " off on this host", commands: []string{shell.Command("sysctl", "-w", name+"=0")},
-		opens: "all programs of the host and of every container may " + opens, apply: func(_ *Subject, w *Walk) {
+		kind: kindSysctl, rank: rankHost, title: "turn " + name + " off for the whole host, until it is booted anew", commands: []string{shell.Command("sysctl", "-w", name+"=0")},
+		opens: "this changes the host and not only the container: all programs of the host and of every container may " + opens, apply: func(_ *Subject, w *Walk) {
 			for ; w != nil; w = w.New {
 				set(w.Host)
 			}

@@ -16,8 +16,8 @@ const (
 	kindOwner kind = "owner"
 )
 
-// wants are sets of permissions, the smallest first.
-var wants = [...]uint32{1, 4, 2, 5, 3, 6, 7}
+// wants are sets of permissions, the smallest first: none at all where a new owner or group is enough.
+var wants = [...]uint32{0, 1, 4, 2, 5, 3, 6, 7}
 
 // permissionChanges give more permission on the file that refuses: the smallest set that gets past it.
 func permissionChanges(p problem) []change {
@@ -41,7 +41,7 @@ func permissionChanges(p problem) []change {
 func aclUser(p *problem, perm uint32) (change, bool) {
 	n, at, who := p.node, placeOf(p.s, p.node), p.s.Cred.UID.FS
 	id, ok := at.written(p.w.Host, n.Mount, idmap.UID, who)
-	if !ok || n.NoACL || n.ACLMissing != "" || p.s.isOwner(n) || noACLs(n) {
+	if !ok || perm == 0 || n.NoACL || n.ACLMissing != "" || p.s.isOwner(n) || noACLs(n) {
 		return change{}, false
 	}
 	entry := p.s.granted(n) | perm
@@ -106,6 +106,9 @@ func setEntry(n *Node, tag ACLTag, id idmap.Kernel, perm uint32) {
 // the subject's groups, or everyone else, who are never allowed to write.
 func classBits(p *problem, perm uint32) (change, bool) {
 	n, at := p.node, placeOf(p.s, p.node)
+	if perm == 0 {
+		return change{}, false
+	}
 	c := change{kind: kindMode}
 	set := func(x *Node) { x.Mode |= perm }
 	spec, who := "", ""
@@ -212,7 +215,7 @@ func ownGroup(p *problem, perm uint32) (change, bool) {
 		}
 		who := p.s.called(p.w.Host, idmap.GID, group)
 		return change{
-			kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, verbs(n, perm)),
+			kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, verbs(n, n.Mode>>3&7|more)),
 			commands: commands,
 			opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, verbs(n, n.Mode>>3&7|more), shell.Arguments(n.Path)),
 			apply: func(_ *Subject, w *Walk) {

@@ -2,7 +2,6 @@ package access
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nsview/nsview/idmap"
@@ -17,40 +16,27 @@ const (
 	kindMap    kind = "map"
 )
 
-// anew are the commands that start the subject with options of its engine; "..." stands for what it had before. For
-// Kubernetes they are comments, since a pod is edited, and setpriv's for a process that no engine started. nil: it is
-// not known how.
-func (s *Subject) anew(options []string, pod, setpriv string) []string {
-	switch e := s.engine(); e {
-	case "docker", "podman":
-		if options == nil {
-			return nil
-		}
-		words := append([]string{"run"}, options...)
-		return []string{shell.Command(e, append(words, "...", s.Container.Image)...)}
-	case "kubernetes":
-		if pod == "" {
-			return nil
-		}
-		return []string{"# spec.containers[].securityContext or spec.securityContext of pod " + shell.Arguments(s.Container.Pod.Namespace+"/"+s.Container.Pod.Name) + ": {" + pod + "}"}
-	case "":
-		if setpriv == "" {
-			return nil
-		}
-		return []string{"setpriv " + setpriv + " -- ..."}
-	}
-	return nil
-}
-
-// memberChanges have the subject join the file's group.
+// memberChanges have the subject join the file's group, or the group of a volume be one of the subject's.
 func memberChanges(p problem) []change {
 	n := p.node
-	if n == nil || p.v.Errno != "EACCES" || !n.GID.Seen.Mapped() || p.s.inGroup(n.GID.Seen) || p.s.isOwner(n) || n.GID.Seen == 0 {
+	if n == nil || p.v.Errno != "EACCES" || !n.GID.Seen.Mapped() || p.s.isOwner(n) {
 		return nil
 	}
-	in := p.s.inside(p.w.Host, idmap.GID, n.GID.Seen)
-	if !in.Mapped() {
-		return nil
+	var list []change
+	for _, offer := range []func(*problem) (change, bool){groupAdd, keepGroups, fsGroup} {
+		if c, ok := offer(&p); ok && p.gets(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// groupAdd starts the subject with the file's group, which is never root's.
+func groupAdd(p *problem) (change, bool) {
+	gid := p.node.GID.Seen
+	in := p.s.inside(p.w.Host, idmap.GID, gid)
+	if !in.Mapped() || gid == 0 || in == 0 || p.s.inGroup(gid) {
+		return change{}, false
 	}
 	groups := []string{in.String()}
 	for _, g := range p.s.Cred.Groups {
@@ -58,17 +44,60 @@ func memberChanges(p problem) []change {
 			groups = append(groups, in.String())
 		}
 	}
-	gid := n.GID.Seen
-	commands := p.s.anew([]string{"--group-add", in.String()}, "supplementalGroups: ["+in.String()+"]", "--groups "+strings.Join(groups, ","))
-	c := change{
-		kind: kindMember, rank: rankMember, title: "start it as a member of " + p.s.called(p.w.Host, idmap.GID, gid), commands: commands, restart: true,
-		opens: "it may do what members of " + p.s.called(p.w.Host, idmap.GID, gid) + " may, everywhere",
+	who, all := p.s.called(p.w.Host, idmap.GID, gid), strings.Join(groups, ",")
+	how := p.s.how(anew{
+		run: "--group-add " + in.String(), compose: `group_add: ["` + in.String() + `"]`, pod: "supplementalGroups: [" + in.String() + "]",
+		nsview: "--groups " + all, process: "have it started by setpriv --groups " + all,
+	})
+	return change{
+		kind: kindMember, rank: rankMember, title: "start it as a member of " + who, how: how, restart: true,
+		opens: "it may do what members of " + who + " may, everywhere",
 		apply: func(s *Subject, _ *Walk) { s.Cred.Groups = append(s.Cred.Groups, gid) },
+	}, how != ""
+}
+
+// keepGroups has rootless podman leave a container the groups of the user who starts it, mapped inside or not. Which
+// those are is not among the facts.
+func keepGroups(p *problem) (change, bool) {
+	gid, ns := p.node.GID.Seen, userNS(p.s, p.w.Host)
+	if p.s.engine() != "podman" || ns == nil || ns.Owner == 0 || gid == 0 || p.s.inGroup(gid) || p.s.inside(p.w.Host, idmap.GID, gid).Mapped() {
+		return change{}, false
 	}
-	if commands == nil || !p.gets(c) {
-		return nil
+	how := p.s.how(anew{podman: "--group-add keep-groups (with the runtime crun)"})
+	return change{
+		kind: kindMember, rank: rankMember, title: fmt.Sprintf("start it with the groups of uid %s, if that is a member of gid %s", ns.Owner, gid), how: how, restart: true, doubt: true,
+		opens: fmt.Sprintf("it may do what all groups of uid %s may, everywhere", ns.Owner),
+		apply: func(s *Subject, _ *Walk) { s.Cred.Groups = append(s.Cred.Groups, gid) },
+	}, how != ""
+}
+
+// fsGroup has the kubelet give a volume that it made itself to a group of the pod, with the permissions that it gives
+// such a group. It leaves hostPath volumes as they are.
+func fsGroup(p *problem) (change, bool) {
+	n := p.node
+	v := p.s.volume(n.Mount)
+	in := p.s.inside(p.w.Host, idmap.GID, p.s.Cred.GID.FS)
+	if p.s.engine() != "kubernetes" || v == nil || !strings.Contains(v.Source, "/volumes/kubernetes.io~") || !in.Mapped() || n.ACL != nil {
+		return change{}, false
 	}
-	return []change{c}
+	gid, id := p.s.Cred.GID.FS, n.Mount.ID
+	how := p.s.how(anew{pod: "fsGroup: " + in.String()})
+	return change{
+		kind: kindGroup, rank: rankMap, title: fmt.Sprintf("have the kubelet give the volume at %s to group %s", shell.Arguments(v.Destination), in), how: how, restart: true,
+		opens: fmt.Sprintf("every process with gid %s may read and write all of the volume", gid),
+		apply: func(_ *Subject, w *Walk) {
+			eachNode(w, func(x *Node) {
+				if x.Mount == nil || x.Mount.ID != id {
+					return
+				}
+				setOwner(w, x, idmap.UnmappedKernel, gid)
+				x.Mode |= 0o060
+				if x.Type == Directory {
+					x.Mode |= 0o2010
+				}
+			})
+		},
+	}, how != ""
 }
 
 // userChanges start the subject as the file's owner, never as root.
@@ -93,16 +122,21 @@ func userChanges(p problem) []change {
 			user := in.String() + ":" + inGroup.String()
 			c := change{
 				kind: kindUser, rank: rankAs, title: "start it as " + p.s.called(p.w.Host, idmap.UID, uid), restart: true,
-				commands: p.s.anew([]string{"--user", user}, fmt.Sprintf("runAsUser: %s, runAsGroup: %s", in, inGroup), fmt.Sprintf("--reuid %s --regid %s --clear-groups", in, inGroup)),
-				opens:    "it may do what " + p.s.called(p.w.Host, idmap.UID, uid) + " may, everywhere, and no longer what it may as it is",
-				apply:    func(s *Subject, _ *Walk) { becomes(s, uid, gid) },
+				how: p.s.how(anew{
+					run: "--user " + user, compose: `user: "` + user + `"`, pod: fmt.Sprintf("runAsUser: %s, runAsGroup: %s", in, inGroup),
+					nsview: fmt.Sprintf("--uid %s --gid %s", in, inGroup), process: fmt.Sprintf("have it started by setpriv --reuid %s --regid %s --clear-groups", in, inGroup),
+				}),
+				opens: "it may do what " + p.s.called(p.w.Host, idmap.UID, uid) + " may, everywhere, and no longer what it may as it is",
+				apply: func(s *Subject, _ *Walk) { becomes(s, uid, gid) },
 			}
-			if c.commands != nil && p.gets(c) {
+			if c.how != "" && p.gets(c) {
 				list = append(list, c)
 			}
 		}
-		if c, ok := keepID(&p, ns, n); ok && p.gets(c) {
-			list = append(list, c)
+		for _, offer := range []func(*problem, *UserNS, *Node) (change, bool){keepID, chownVolume} {
+			if c, ok := offer(&p, ns, n); ok && p.gets(c) {
+				list = append(list, c)
+			}
 		}
 	}
 	return list
@@ -124,10 +158,14 @@ func keepID(p *problem, ns *UserNS, n *Node) (change, bool) {
 		return change{}, false
 	}
 	group := ns.GID.ToOutside(0) // rootless: the user's own group
+	option := "--userns=keep-id"
+	if idmap.Kernel(in) != owner || idmap.Kernel(inGroup) != group {
+		option += fmt.Sprintf(":uid=%s,gid=%s", in, inGroup)
+	}
 	return change{
 		kind: kindUser, rank: rankAs, title: fmt.Sprintf("map uid %s, who started podman, to %s inside", owner, in), restart: true,
-		commands: []string{shell.Command("podman", "run", fmt.Sprintf("--userns=keep-id:uid=%s,gid=%s", in, inGroup), "...", p.s.Container.Image)},
-		opens:    fmt.Sprintf("it may do with files what uid %s may, wherever a volume shows them", owner),
+		how:   p.s.how(anew{podman: option, compose: `userns_mode: "` + strings.TrimPrefix(option, "--userns=") + `"`}),
+		opens: fmt.Sprintf("it may do with files what uid %s may, wherever a volume shows them", owner),
 		apply: func(s *Subject, w *Walk) {
 			to := *ns
 			to.UID, to.GID = keptID(ns.UID, in), keptID(ns.GID, inGroup)
@@ -135,6 +173,31 @@ func keepID(p *problem, ns *UserNS, n *Node) (change, bool) {
 				w.Host.UserNS[ns.Inode] = &to
 			}
 			becomes(s, owner, group)
+		},
+	}, true
+}
+
+// chownVolume has podman give a whole volume to the subject before it starts it. Rootless, it may do that with files whose
+// ids are mapped.
+func chownVolume(p *problem, ns *UserNS, n *Node) (change, bool) {
+	v := p.s.volume(n.Mount)
+	if ns.Owner != 0 && (!ns.UID.ToInside(n.UID.Seen).Mapped() || !ns.GID.ToInside(n.GID.Seen).Mapped()) {
+		return change{}, false
+	}
+	if p.s.engine() != "podman" || v == nil || n.Mount.ReadOnly || n.Mount.Idmapped {
+		return change{}, false
+	}
+	uid, gid, id := p.s.Cred.UID.FS, p.s.Cred.GID.FS, n.Mount.ID
+	return change{
+		kind: kindOwner, rank: rankMap, title: fmt.Sprintf("have podman give all of the volume at %s to %s", shell.Arguments(v.Destination), p.s.called(p.w.Host, idmap.UID, uid)), restart: true,
+		how:   p.s.volumeHow(v, "U"),
+		opens: fmt.Sprintf("every file below %s changes its owner on the host too, and its present owners lose it", shell.Arguments(v.Source)),
+		apply: func(_ *Subject, w *Walk) {
+			eachNode(w, func(x *Node) {
+				if x.Mount != nil && x.Mount.ID == id {
+					setOwner(w, x, uid, gid)
+				}
+			})
 		},
 	}, true
 }
@@ -187,8 +250,11 @@ func capChanges(p problem) []change {
 		}
 		add := change{
 			kind: kindCap, rank: rankCap, title: "start it with CAP_" + c.name, restart: true,
-			commands: p.s.anew([]string{"--cap-add", c.name}, `capabilities: {add: ["`+c.name+`"]}`, "--inh-caps "+lower("+"+c.name)+" --ambient-caps "+lower("+"+c.name)),
-			opens:    "it may " + c.opens + " whose ids are mapped in its user namespace",
+			how: p.s.how(anew{
+				run: "--cap-add " + c.name, compose: `cap_add: ["` + c.name + `"]`, pod: `capabilities: {add: ["` + c.name + `"]}, for the container`,
+				nsview: "CAP_" + c.name + " in --cap-keep, or leave it out of --cap-drop", process: "have it started without CAP_" + c.name + " taken from its bounding set",
+			}),
+			opens: "it may " + c.opens + " whose ids are mapped in its user namespace",
 			apply: func(s *Subject, _ *Walk) {
 				s.Cred.CapEff |= have
 				s.Cred.CapPrm |= have
@@ -198,93 +264,9 @@ func capChanges(p problem) []change {
 		if c.name == "DAC_OVERRIDE" && len(list) > 0 && list[len(list)-1].title == "start it with CAP_DAC_READ_SEARCH" {
 			continue // the smaller one is enough
 		}
-		if add.commands != nil && p.gets(add) {
+		if add.how != "" && p.gets(add) {
 			list = append(list, add)
 		}
 	}
 	return list
-}
-
-func lower(s string) string { return strings.ToLower(s) }
-
-// mapChanges map an id that the subject's user namespace lacks: that of an argument of chown, or of the file's owner.
-func mapChanges(p problem) []change {
-	ns := userNS(p.s, p.w.Host)
-	if p.v.Rule != RuleChownUnmappedCaller || ns == nil || ns.Initial {
-		return nil
-	}
-	to := *ns
-	var words []string
-	var ranges []string
-	for _, m := range []struct {
-		k    idmap.Kind
-		id   idmap.Inside
-		m    *idmap.Map
-		flag string
-	}{{idmap.UID, p.op.UID, &to.UID, "--add-subuids"}, {idmap.GID, p.op.GID, &to.GID, "--add-subgids"}} {
-		if !m.id.Mapped() || m.m.Covers(m.id) {
-			continue
-		}
-		e, ok := further(*m.m, m.id)
-		if !ok {
-			return nil
-		}
-		*m.m = append(slices.Clone(*m.m), e)
-		words = append(words, m.flag, fmt.Sprintf("%d-%d", e.Outside, uint64(e.Outside)+uint64(e.Count)-1))
-		ranges = append(ranges, fmt.Sprintf("%ss %s", m.k, e))
-	}
-	if len(words) == 0 {
-		return nil
-	}
-	c := change{
-		kind: kindMap, rank: rankMap, title: "map " + strings.Join(ranges, " and ") + " too", restart: true,
-		opens: "its user namespace has these ids; nobody else may have them (see /etc/subuid, /etc/subgid and real users)",
-		apply: func(_ *Subject, w *Walk) {
-			for ; w != nil; w = w.New {
-				w.Host.UserNS[ns.Inode] = &to
-			}
-		},
-	}
-	name := ""
-	if p.w.Host.Names != nil {
-		name = p.w.Host.Names.Users[idmap.Inside(ns.Owner)]
-	}
-	switch e := p.s.engine(); {
-	case e == "nsview" || e == "":
-		words = nil
-		for _, m := range []struct {
-			flag      string
-			was, then idmap.Map
-		}{{"--map-uid", ns.UID, to.UID}, {"--map-gid", ns.GID, to.GID}} {
-			if len(m.then) > len(m.was) {
-				words = append(words, m.flag, m.then[len(m.then)-1].String())
-			}
-		}
-		c.commands = []string{"nsview run " + shell.Arguments(words...) + " ... -- ..."}
-	case ns.Owner != 0 && name != "":
-		c.commands = []string{shell.Command("usermod", append(words, "--", name)...)}
-		if e == "podman" {
-			c.commands = append(c.commands, "runuser -u "+shell.Arguments(name)+" -- podman system migrate")
-		}
-	default:
-		return nil
-	}
-	return []change{c}
-}
-
-// further is an extent that takes a map on to an id, from outside ids that the map does not have.
-func further(m idmap.Map, id idmap.Inside) (idmap.Extent, bool) {
-	first, outside := uint64(0), uint64(100000)
-	for _, e := range m {
-		first = max(first, uint64(e.Inside)+uint64(e.Count))
-		outside = max(outside, uint64(e.Outside)+uint64(e.Count))
-	}
-	if uint64(id) < first {
-		first = uint64(id) // a hole: this id alone
-	}
-	count := uint64(id) - first + 1
-	if outside+count > 1<<32-2 {
-		return idmap.Extent{}, false
-	}
-	return idmap.Extent{Inside: idmap.Inside(first), Outside: idmap.Kernel(outside), Count: uint32(count)}, true
 }

@@ -1,5 +1,7 @@
 package access
 
+import "strings"
+
 // Rule names a check. Names are stable: scripts compare them.
 type Rule string
 
@@ -77,4 +79,13 @@ func (r Rule) aboutPermission() bool {
 		return true
 	}
 	return false
+}
+
+// aboutOwners reports whether a rule is about who owns a file, so that other ids of the file may change the verdict.
+func (r Rule) aboutOwners() bool {
+	switch r {
+	case RuleIdmapUnmapped, RuleFsidUnmapped, RuleNotOwner, RuleSticky, RuleProtectedHardlinks, RuleProtectedRegular, RuleProtectedSymlinks, RuleChownUnmappedFS:
+		return true
+	}
+	return r.aboutPermission() || strings.HasPrefix(string(r), string(RuleCap))
 }

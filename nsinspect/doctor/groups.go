@@ -68,7 +68,7 @@ func keepGroups(c *nsinspect.Container) []access.Fix {
 		return nil
 	}
 	return []access.Fix{{
-		Title: "start the container with the groups of the user", Commands: []string{"podman run --group-add keep-groups ..."},
+		Title: "start the container with the groups of the user", Commands: []string{}, How: "add to the options of the podman run that made it: --group-add keep-groups",
 		Restart: true, Opens: "all groups of the user to the container's processes (runtime crun)",
 	}}
 }

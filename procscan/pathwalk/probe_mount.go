@@ -57,6 +57,7 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 	}
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
 	r.ownSuper(m.Super, id)
+	m.Locked = r.p.mayBeLocked(r.task, m, now.Root)
 	return mounted{m, now.Root}, nil
 }
 

@@ -1,0 +1,42 @@
+package pathwalk
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// mayBeLocked are the flags of a mount that it may have from a mount namespace of a more privileged user namespace: the
+// copy that such a namespace starts with, and binds of it, have those locked (lock_mnt_tree() in fs/namespace.c). No
+// interface shows it, so each flag counts that a mount of the same files has there too.
+func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
+	if t.Owner == p.snap.Observer.UserNS {
+		return nil
+	}
+	var flags []string
+	for i := range p.snap.MountTables {
+		table := &p.snap.MountTables[i]
+		if n := p.snap.Namespace(table.MntNS); n == nil || !access.IsAncestor(p.host.UserNS, n.OwnerUserNS, t.Owner) {
+			continue
+		}
+		for k := range table.Mounts {
+			from := &table.Mounts[k]
+			if from.Dev != m.Super.Dev || !belongs(root, from.Root) {
+				continue
+			}
+			for flag, set := range map[string]bool{"ro": m.ReadOnly, "noexec": m.NoExec, "nodev": m.NoDev} {
+				if set && slices.Contains(from.Options, flag) && !slices.Contains(flags, flag) {
+					flags = append(flags, flag)
+				}
+			}
+		}
+	}
+	slices.Sort(flags)
+	return flags
+}
+
+// belongs reports whether a path is a directory or in it.
+func belongs(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
+}

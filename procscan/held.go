@@ -15,6 +15,7 @@ import (
 type Held struct {
 	name        string // of the directory
 	dir, status int
+	start       uint64
 	buf         []byte
 }
 
@@ -30,6 +31,16 @@ func Hold(proc, name string) (*Held, error) {
 		h.Close()
 		return nil, &fs.PathError{Op: "open", Path: h.name + "/status", Err: err}
 	}
+	var st stat
+	text, err := readUpTo(h.dir, "stat", maxProcFile, &h.buf)
+	if err == nil {
+		err = parseStat(text, &st)
+	}
+	if err != nil {
+		h.Close()
+		return nil, fmt.Errorf("%s: %w", h.name, err)
+	}
+	h.start = st.startTime
 	return h, nil
 }
 
@@ -43,6 +54,9 @@ func (h *Held) Close() {
 
 // Name is the path of the directory, for messages.
 func (h *Held) Name() string { return h.name }
+
+// StartTime is when the process started, in clock ticks after boot: with the PID it tells one process from another.
+func (h *Held) StartTime() uint64 { return h.start }
 
 // Credentials are those that the process has now, ids as procfs shows them: see [UnmappedIDs]. ESRCH when it ended.
 func (h *Held) Credentials() (nsinspect.Credentials, error) {

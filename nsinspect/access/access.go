@@ -73,13 +73,13 @@ type Subject struct {
 	Cred   nsinspect.Credentials `json:"cred"`
 	UserNS nsinspect.Inode       `json:"user_ns"` // in Walk.Host.UserNS
 	MntNS  nsinspect.Inode       `json:"mnt_ns"`
+	// StartTime tells the process of that PID from another that has it later (clock ticks after boot); 0 unknown.
+	StartTime uint64 `json:"start_time,omitempty"`
 
 	// Names are the users and groups that its own root file system names, nil when unknown; Container is the container
 	// that it is in, nil for a process of the host.
 	Names     *nsinspect.NameTable `json:"-"`
 	Container *nsinspect.Container `json:"-"`
-
-	Traced bool `json:"traced,omitempty"` // by another process: exec then ignores set-id bits unless the tracer may
 
 	// Assumptions are facts about it that could not be seen: "not running", securebits, ...
 	Assumptions []string `json:"assumptions,omitempty"`

@@ -70,7 +70,7 @@ func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operatio
 			return q.stoppedWalk(&host, s, op, name)
 		}
 		who := strconv.Itoa(s.PID)
-		t, err := q.task(who, s.UserNS)
+		t, err := q.task(who, s.StartTime, s.UserNS)
 		if err != nil {
 			return nil, err
 		}

@@ -102,12 +102,15 @@ func closeFD(fd int) {
 	}
 }
 
-// hold calls ask with the process that procfs calls who, which may be another than it was at the last question.
-func (p *probe) hold(who string, ask func(*procscan.Held) error) error {
+// hold calls ask with the process that procfs calls who and that started then, 0 for whichever it is: the PID may be
+// another's by now.
+func (p *probe) hold(who string, started uint64, ask func(*procscan.Held) error) error {
 	if h := p.held[who]; h != nil {
-		err := ask(h)
-		if !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
-			return err
+		if started == 0 || h.StartTime() == started {
+			err := ask(h)
+			if started != 0 || !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
+				return err
+			}
 		}
 		h.Close()
 		delete(p.held, who)
@@ -119,13 +122,22 @@ func (p *probe) hold(who string, ask func(*procscan.Held) error) error {
 	if err != nil {
 		return err
 	}
+	if started != 0 && h.StartTime() != started {
+		h.Close()
+		return fmt.Errorf("process %s ended, and its PID is another's: %w", who, unix.ESRCH)
+	}
 	p.held[who] = h
 	return ask(h)
 }
 
 // subject fills in the credentials that a process has now, and enters the user namespaces that its checks are made in.
 func (p *probe) subject(s *access.Subject) error {
-	return p.hold(strconv.Itoa(s.PID), func(h *procscan.Held) error {
+	var started uint64
+	if known := p.snap.Process(s.PID); known != nil {
+		started = known.StartTime
+	}
+	return p.hold(strconv.Itoa(s.PID), started, func(h *procscan.Held) error {
+		s.StartTime = h.StartTime()
 		var err error
 		if s.Cred, err = h.Credentials(); err != nil {
 			return err
@@ -143,9 +155,10 @@ func (p *probe) subject(s *access.Subject) error {
 	})
 }
 
-// task is what a walk of the process that procfs calls who, a subject in user namespace ns, has to know.
-func (p *probe) task(who string, ns nsinspect.Inode) (t *taskNow, err error) {
-	err = p.hold(who, func(h *procscan.Held) error {
+// task is what a walk of the process that procfs calls who and that started then, a subject in user namespace ns, has to
+// know.
+func (p *probe) task(who string, started uint64, ns nsinspect.Inode) (t *taskNow, err error) {
+	err = p.hold(who, started, func(h *procscan.Held) error {
 		if p.host.UserNS[ns] == nil { // the probe that knew it was left behind
 			if err := p.learnMaps(h, ns); err != nil {
 				return err

@@ -46,7 +46,7 @@ func (p *probe) stoppedWalk(host *access.Host, s *access.Subject, op access.Oper
 	if !ok {
 		return w, nil
 	}
-	t, err := p.task("self", p.snap.Observer.UserNS)
+	t, err := p.task("self", 0, p.snap.Observer.UserNS)
 	if err != nil {
 		return nil, err
 	}

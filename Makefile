@@ -13,7 +13,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench microbench clean
+.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench microbench generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -64,6 +64,9 @@ bench: build ## compare with ps, lsns, find, unshare and bwrap and write docs/pe
 
 microbench: ## Go benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./...
+
+generate: ## write what is made from the code: docs/schema
+	go test -count 1 ./cmd/nsview -run IsCurrent -update
 
 clean: ## remove what was built
 	rm -rf bin

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
@@ -71,7 +70,7 @@ could not be asked.`,
 				return err
 			}
 			if f.batch {
-				if asked == "table" {
+				if asked != "" && asked != "json" || a.template != "" {
 					return usageError("", "--batch answers in lines of JSON")
 				}
 				return a.accessBatch(cmd.Context())
@@ -83,7 +82,7 @@ could not be asked.`,
 	flags.StringVarP(&f.user, "user", "u", "", "ask for this user of TARGET's, U[:G], names or numbers")
 	flags.BoolVar(&f.explain, "explain", false, "show every check, in the kernel's order")
 	flags.BoolVar(&f.batch, "batch", false, "answer questions that are read as lines of JSON")
-	complete(cmd, "output", accessFormats())
+	a.outputFlags(cmd, accessFormats(), nil)
 	return cmd
 }
 
@@ -175,8 +174,8 @@ func (a *app) access(ctx context.Context, f *accessFlags, args []string) error {
 		return err
 	}
 	report := asker.s.Report("AccessVerdict")
-	if a.output == "json" {
-		err = render.JSON(a.out, accessVerdict{report, v})
+	if a.structured() {
+		err = a.printData(a.out, accessVerdict{report, v}, nil)
 	} else {
 		err = a.printVerdict(&v, f.explain || a.verbose)
 		a.accessNotes(asker, q)
@@ -200,8 +199,8 @@ func (a *app) accessCommon(ctx context.Context, asker *asker, q question) error 
 	if r.Verdicts, err = asker.common(ctx, q); err != nil {
 		return err
 	}
-	if a.output == "json" {
-		return render.JSON(a.out, r)
+	if a.structured() {
+		return a.printData(a.out, r, r.Verdicts)
 	}
 	if err := accessTable(r.Verdicts).Render(a.out, a.tableOptions()); err != nil {
 		return err

@@ -53,7 +53,7 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "what they count for over this file of TARGET's")
-	complete(cmd, "output", capsFormats())
+	a.outputFlags(cmd, capsFormats(), nil)
 	return cmd
 }
 
@@ -64,8 +64,8 @@ func (a *app) caps(ctx context.Context, args []string, file string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
-		err = render.JSON(a.out, r)
+	if a.structured() {
+		err = a.printData(a.out, r, nil)
 	} else {
 		err = a.printCaps(r)
 	}

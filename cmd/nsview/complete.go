@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,12 +16,8 @@ func (a *app) completeTargets(cmd *cobra.Command, _ []string, _ string) ([]cobra
 	return append(s.Viewers(), "host"), cobra.ShellCompDirectiveNoFileComp
 }
 
-// complete offers values for a flag of cmd, also for the common -o.
+// complete offers values for a flag of cmd.
 func complete(cmd *cobra.Command, flag string, values []string) {
-	if flag == "output" { // root's: the command only says what it has
-		cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(values, ",")}
-		return
-	}
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -30,6 +27,21 @@ const formatsAnnotation = "formats"
 
 func completeFormats(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return strings.Split(cmd.Annotations[formatsAnnotation], ","), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeList offers names for a flag that takes several with commas between them, those that are not named yet.
+func completeList(names func() []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		done := word[:strings.LastIndexByte(word, ',')+1]
+		taken := strings.Split(done, ",")
+		var offered []cobra.Completion
+		for _, name := range names() {
+			if !slices.Contains(taken, name) {
+				offered = append(offered, done+name)
+			}
+		}
+		return offered, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
 }
 
 // exactly wants n operands.

@@ -33,15 +33,18 @@ unreadable and its socket is not.`,
   nsview ls -o json | jq -r '.containers[].viewer'`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			whole := len(args) > 0 && a.output == ""
+			whole := len(args) > 0 && a.output == "" && a.template == "" && a.columns == ""
 			if err := a.format(cmd, containerFormats()...); err != nil {
+				return err
+			}
+			if err := a.checkColumns(containerColumns()); err != nil {
 				return err
 			}
 			return a.containers(cmd.Context(), args, all, whole)
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are not running")
-	complete(cmd, "output", containerFormats())
+	a.outputFlags(cmd, containerFormats(), containerColumns)
 	return cmd
 }
 
@@ -49,7 +52,7 @@ func containerFormats() []string { return []string{"table", "wide", "json", "jso
 
 // containers lists containers; whole prints the named ones with everything about them.
 func (a *app) containers(ctx context.Context, args []string, all, whole bool) error {
-	s, err := a.snapshot(ctx, containerFacts(a.output, len(args) > 0))
+	s, err := a.snapshot(ctx, a.containerFacts(len(args) > 0))
 	if err != nil {
 		return err
 	}
@@ -68,17 +71,15 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 	switch {
 	case whole:
 		err = a.printWhole(s, list)
-	case a.output == "json":
-		err = render.JSON(a.out, list)
-	case a.output == "jsonl":
-		err = render.JSONLines(a.out, list.Containers)
+	case a.structured():
+		err = a.printData(a.out, list, list.Containers)
 	default:
-		err = containerTable(list.Containers, a.output == "wide").Render(a.out, a.tableOptions())
+		err = a.printTable(a.out, containerTable(list.Containers, a.wide()))
 	}
 	if err != nil {
 		return err
 	}
-	if len(args) > 0 && len(list.Containers) == 0 && !strings.HasPrefix(a.output, "json") {
+	if len(args) > 0 && len(list.Containers) == 0 && !a.structured() {
 		a.warn("in no container: %s", strings.Join(args, ", "))
 		fmt.Fprintln(a.err, "hint: nsview containers lists them")
 	}
@@ -90,15 +91,17 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 }
 
 // containerFacts are what a form of output shows.
-func containerFacts(output string, named bool) procscan.Fact {
+func (a *app) containerFacts(named bool) procscan.Fact {
 	switch {
 	case named:
 		return ownerFacts
-	case output == "table":
+	case a.output == "table" && !a.wide():
 		return 0
 	}
 	return procscan.Mounts
 }
+
+func containerColumns() []string { return containerTable(nil, true).Columns() }
 
 func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"ENGINE", "NAME", "ID", "IMAGE", "STATE", "PID", "NPROCS", "USERNS", "UIDS"}}

@@ -32,15 +32,17 @@ Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference
 		Args:              exactly(2, "diff takes two TARGETs"),
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, "table", "wide", "json"); err != nil {
+			if err := a.format(cmd, diffFormats()...); err != nil {
 				return err
 			}
 			return a.diff(cmd.Context(), args[0], args[1])
 		},
 	}
-	complete(cmd, "output", []string{"table", "wide", "json"})
+	a.outputFlags(cmd, diffFormats(), nil)
 	return cmd
 }
+
+func diffFormats() []string { return []string{"table", "wide", "json"} }
 
 func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts)
@@ -52,8 +54,8 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 		return &statusError{code: exitFailure}
 	}
 	d := s.Diff(targets[0], targets[1], nameA, nameB)
-	if a.output == "json" {
-		err = render.JSON(a.out, d)
+	if a.structured() {
+		err = a.printData(a.out, d, nil)
 	} else {
 		err = a.printDiff(d)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/nsinspect/doctor"
@@ -50,7 +49,7 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 		},
 	}
 	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted")
-	complete(cmd, "output", doctorFormats())
+	a.outputFlags(cmd, doctorFormats(), nil)
 	return cmd
 }
 
@@ -140,11 +139,8 @@ func gapsOf(s *nsinspect.Snapshot, containers []int) []nsinspect.Gap {
 }
 
 func (a *app) printFindings(list *doctor.FindingList) error {
-	switch a.output {
-	case "json":
-		return render.JSON(a.out, list)
-	case "jsonl":
-		return render.JSONLines(a.out, list.Findings)
+	if a.structured() {
+		return a.printData(a.out, list, list.Findings)
 	}
 	return printFindings(a.out, list, a.tableOptions())
 }

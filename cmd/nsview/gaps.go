@@ -10,10 +10,10 @@ import (
 )
 
 // gaps says on stderr what could not be read: with -o jsonl each as a JSON line, with -v each as a line, else one line
-// that sums them up. With -o json they are in the answer.
+// that sums them up. With -o json and yaml they are in the answer.
 func (a *app) gaps(gaps []nsinspect.Gap) {
 	switch {
-	case len(gaps) == 0 || a.output == "json":
+	case len(gaps) == 0 || a.output == "json" || a.output == "yaml":
 	case a.output == "jsonl":
 		for i := range gaps {
 			_ = render.JSONLine(a.err, struct {

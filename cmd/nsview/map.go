@@ -60,7 +60,7 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 	flags.StringVar(&f.to, "to", "", "the TARGET to whose inside ids they are translated")
 	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, INSIDE:OUTSIDE:COUNT; repeatable")
 	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map; repeatable")
-	complete(cmd, "output", mapFormats())
+	a.outputFlags(cmd, mapFormats(), nil)
 	return cmd
 }
 
@@ -148,8 +148,8 @@ func (a *app) idMap(ctx context.Context, f *mapFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
-		err = render.JSON(a.out, r)
+	if a.structured() {
+		err = a.printData(a.out, r, nil)
 	} else {
 		err = a.printMap(r)
 	}

@@ -44,6 +44,12 @@ every namespace. A network namespace that only a socket keeps alive is not found
 				return err
 			}
 			f.tree = f.tree || a.output == "tree"
+			if f.tree && a.columns != "" {
+				return usageError("", "-O chooses columns of a table, --tree has its own")
+			}
+			if err := a.checkColumns(nsColumns()); err != nil {
+				return err
+			}
 			return a.ns(cmd.Context(), &f, args)
 		},
 	}
@@ -51,7 +57,7 @@ every namespace. A network namespace that only a socket keeps alive is not found
 	flags.BoolVar(&f.tree, "tree", false, "draw which namespace owns which; with -t pid or -t user, which is whose parent")
 	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
 	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this type: "+typeNames())
-	complete(cmd, "output", nsFormats())
+	a.outputFlags(cmd, nsFormats(), nsColumns)
 	complete(cmd, "type", strings.Split(typeNames(), ", "))
 	return cmd
 }
@@ -67,7 +73,7 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 		query.Types = append(query.Types, nsinspect.Type(name))
 	}
 	facts := procscan.Graph | procscan.Names
-	if f.pins || strings.HasPrefix(a.output, "json") {
+	if f.pins || a.structured() {
 		facts |= procscan.FDPins
 	}
 	if f.pins {
@@ -98,15 +104,15 @@ func (a *app) printNS(s *nsinspect.Snapshot, f *nsFlags, query nsinspect.Namespa
 	list := s.NamespaceList(query)
 	o := a.tableOptions()
 	switch {
-	case a.output == "json":
-		return render.JSON(a.out, list)
-	case a.output == "jsonl":
-		return render.JSONLines(a.out, list.Namespaces)
+	case a.structured():
+		return a.printData(a.out, list, list.Namespaces)
 	case f.tree:
 		return nsTree(s, f, query, list.Namespaces, o.ASCII).Render(a.out, o)
 	}
-	return nsTable(list.Namespaces, f.pins, a.output == "wide").Render(a.out, o)
+	return a.printTable(a.out, nsTable(list.Namespaces, f.pins, a.wide()))
 }
+
+func nsColumns() []string { return nsTable(nil, false, true).Columns() }
 
 func nsTable(rows []nsinspect.NamespaceRow, pins, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"TYPE", "INODE", "PARENT", "OWNER", "NPROCS", "LEADER", "COMMAND", "CONTAINER", "CREATOR", "PINS"}}

@@ -1,26 +1,152 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 )
 
-// format checks -o against what the command has; the first format is the default. --output then names one of them.
+// outputTemplate is the output format that --format stands for.
+const outputTemplate = "template"
+
+// outputFlags gives a command the output formats that it has, the first being the default, and the flags that belong to
+// them: what has JSON has YAML and --format too. columns are what -O may choose from, nil for a command without it.
+func (a *app) outputFlags(cmd *cobra.Command, formats []string, columns func() []string) {
+	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(withYAML(formats), ",")}
+	flags := cmd.Flags()
+	if slices.Contains(formats, "json") {
+		flags.StringVar(&a.template, "format", "", "print a Go template over the keys of the JSON, for each item of a list")
+		_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table {{.", "{{json ."}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
+	}
+	if columns != nil {
+		flags.StringVarP(&a.columns, "columns", "O", "", "show these columns of the wide table")
+		_ = cmd.RegisterFlagCompletionFunc("columns", completeList(columns))
+	}
+}
+
+// withYAML adds YAML to formats that have JSON.
+func withYAML(formats []string) []string {
+	if i := slices.Index(formats, "json"); i >= 0 && len(formats) > 1 {
+		return slices.Insert(slices.Clone(formats), i+1, "yaml")
+	}
+	return formats
+}
+
+// format checks -o, --format and -O against what the command has; the first format is the default. --output then names
+// one of them, or the template.
 func (a *app) format(cmd *cobra.Command, formats ...string) error {
+	formats = withYAML(formats)
+	if cmd.Flags().Changed("format") {
+		if a.output != "" {
+			return usageError("", "--format is an output format itself: leave -o %s out", a.output)
+		}
+		if a.template == "" {
+			return usageError("", "--format is empty")
+		}
+		a.output = a.template // as docker and podman have it: --format json
+		if !slices.Contains(formats, a.template) {
+			return a.parseTemplate()
+		}
+	}
 	if a.output == "" {
 		a.output = formats[0]
 	}
-	if slices.Contains(formats, a.output) {
+	if !slices.Contains(formats, a.output) {
+		return usageError("", "%s has no output format \"%s\", only %s", cmd.Name(), a.output, strings.Join(formats, ", "))
+	}
+	if a.columns != "" && a.output != "table" && a.output != "wide" {
+		return usageError("", "-O chooses columns of a table, and -o %s is none", a.output)
+	}
+	return nil
+}
+
+func (a *app) parseTemplate() error {
+	a.output = outputTemplate
+	if !strings.Contains(a.template, "{{") {
+		return usageError(`--format '{{.KEY}}', with the keys that -o json prints`, "\"%s\" is neither an output format nor a template", a.template)
+	}
+	var err error
+	if a.tmpl, err = render.ParseTemplate(a.template); err != nil {
+		return usageError("", "--format: %w", err)
+	}
+	return nil
+}
+
+// structured reports whether the output is for a program: JSON in any form, YAML or a template.
+func (a *app) structured() bool {
+	switch a.output {
+	case "json", "jsonl", "yaml", outputTemplate:
+		return true
+	}
+	return false
+}
+
+// printData prints an answer for a program. items is the answer's list, of which JSON lines and templates print each, or
+// nil where the answer is one thing.
+func (a *app) printData(w io.Writer, answer, items any) error {
+	switch a.output {
+	case "json":
+		return render.JSON(w, answer)
+	case "yaml":
+		return render.YAML(w, answer)
+	case "jsonl":
+		return render.JSONLines(w, items)
+	}
+	if items == nil {
+		items = answer
+	}
+	err := a.tmpl.Execute(w, items, a.tableOptions())
+	if noKey := new(render.ErrNoKey); errors.As(err, &noKey) {
+		return usageError("the keys are "+strings.Join(noKey.Keys, ", "), "--format: %w", err)
+	}
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return usageError("", "--format: %w", err)
+	}
+	return err
+}
+
+// printTable prints a table with the columns that -O chose.
+func (a *app) printTable(w io.Writer, t *render.Table) error {
+	if a.columns != "" {
+		if err := t.Pick(splitList(a.columns)); err != nil {
+			return err
+		}
+	}
+	return t.Render(w, a.tableOptions())
+}
+
+// wide reports whether a table is to have every column: those that -O may choose from.
+func (a *app) wide() bool { return a.output == "wide" || a.columns != "" }
+
+// checkColumns refuses, before anything is read, columns that a table does not have.
+func (a *app) checkColumns(columns []string) error {
+	if a.columns == "" {
 		return nil
 	}
-	return usageError("", "%s has no output format \"%s\", only %s", cmd.Name(), a.output, strings.Join(formats, ", "))
+	for _, name := range splitList(a.columns) {
+		if !slices.Contains(columns, strings.ToLower(name)) {
+			return usageError("the columns are "+strings.Join(columns, ", "), "no column \"%s\"", name)
+		}
+	}
+	return nil
+}
+
+// splitList splits what stands between commas.
+func splitList(list string) []string {
+	parts := strings.Split(list, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
 }
 
 // tableOptions is how tables and trees are printed to stdout.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
@@ -56,6 +55,9 @@ are U+FFFD.`,
 			if err := a.format(cmd, ownerFormats()...); err != nil {
 				return err
 			}
+			if err := a.checkColumns(ownerColumns(f.tree)); err != nil {
+				return err
+			}
 			if f.oneFS && !f.tree {
 				return usageError("nsview owner -R -x DIR...", "-x is for -R")
 			}
@@ -71,8 +73,16 @@ are U+FFFD.`,
 	flags.BoolVarP(&f.tree, "recursive", "R", false, "sum trees up by owner")
 	flags.BoolVarP(&f.oneFS, "one-file-system", "x", false, "with -R, leave out what is on other file systems")
 	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTargets)
-	complete(cmd, "output", ownerFormats())
+	a.outputFlags(cmd, ownerFormats(), func() []string { return ownerColumns(f.tree) })
 	return cmd
+}
+
+// ownerColumns are those that -O chooses from, with -R those of the table of owner pairs.
+func ownerColumns(tree bool) []string {
+	if tree {
+		return treeTable(&nsinspect.OwnerSummary{}, true, true).Columns()
+	}
+	return ownerTable(&nsinspect.OwnerReport{}, true, true).Columns()
 }
 
 func ownerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
@@ -231,17 +241,13 @@ func (q *ownerAsk) nameOwners(ctx context.Context, facts []*nsinspect.FileFacts)
 }
 
 func (a *app) printOwners(r *nsinspect.OwnerReport, several bool) error {
-	switch a.output {
-	case "json":
-		return render.JSON(a.out, r)
-	case "jsonl":
-		return render.JSONLines(a.out, r.Files)
+	if a.structured() {
+		return a.printData(a.out, r, r.Files)
 	}
 	if len(r.Files) == 0 {
 		return nil
 	}
-	t := ownerTable(r, several, a.output == "wide")
-	if err := t.Render(a.out, a.tableOptions()); err != nil {
+	if err := a.printTable(a.out, ownerTable(r, several || a.columns != "", a.wide())); err != nil {
 		return err
 	}
 	for i := range r.Files {

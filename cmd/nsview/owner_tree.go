@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
@@ -179,16 +178,16 @@ func (q *ownerAsk) namePairs(ctx context.Context, keys []pairKey) {
 }
 
 func (a *app) printTrees(r *nsinspect.OwnerSummary, several bool) error {
-	switch a.output {
-	case "jsonl":
+	switch {
+	case a.output == "jsonl":
 		return nil // printed as they were found
-	case "json":
-		return render.JSON(a.out, r)
+	case a.structured():
+		return a.printData(a.out, r, r.Trees)
 	}
 	if len(r.Trees) == 0 {
 		return nil
 	}
-	if err := treeTable(r, several, a.output == "wide").Render(a.out, a.tableOptions()); err != nil {
+	if err := a.printTable(a.out, treeTable(r, several || a.columns != "", a.wide())); err != nil || a.columns != "" {
 		return err
 	}
 	if _, err := fmt.Fprintln(a.out); err != nil {

@@ -58,9 +58,11 @@ The columns are ` + columnNames() + `.`,
 	flags.BoolVar(&f.tree, "tree", false, "draw who started whom, with the engines' own processes")
 	flags.StringVar(&f.sort, "sort", "", "order by these columns, a - before one reverses it")
 	flags.StringVarP(&f.columns, "columns", "O", "", "show these columns")
+	_ = cmd.RegisterFlagCompletionFunc("columns", completeList(psColumnNames))
+	_ = cmd.RegisterFlagCompletionFunc("sort", completeList(psColumnNames))
 	flags.StringVar(&f.watch, "watch", "", "print anew every SECONDS (2)")
 	flags.Lookup("watch").NoOptDefVal = "2"
-	complete(cmd, "output", psFormats())
+	a.outputFlags(cmd, psFormats(), nil)
 	return cmd
 }
 
@@ -71,7 +73,7 @@ func (f *psFlags) check(a *app, cmd *cobra.Command) error {
 	if a.output != "" && !slices.Contains(psFormats(), a.output) && f.columns == "" {
 		if first, _, _ := strings.Cut(a.output, ","); first != "" {
 			if _, err := pickColumns(first); err == nil {
-				return usageError("-O "+a.output+" chooses columns", "ps has no output format \"%s\", only %s", a.output, strings.Join(psFormats(), ", "))
+				return usageError("-O "+a.output+" chooses columns", "ps has no output format \"%s\", only %s", a.output, strings.Join(withYAML(psFormats()), ", "))
 			}
 		}
 	}
@@ -104,9 +106,9 @@ func (f *psFlags) columnList(output string) string {
 }
 
 // facts are what the columns need.
-func (f *psFlags) facts(output string) procscan.Fact {
+func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 	facts := procscan.Names
-	if strings.HasPrefix(output, "json") || strings.Contains(f.columnList(output), "args") {
+	if structured || strings.Contains(f.columnList(output), "args") {
 		facts |= procscan.Args
 	}
 	return facts
@@ -114,7 +116,7 @@ func (f *psFlags) facts(output string) procscan.Fact {
 
 // ps prints the processes once.
 func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, o render.TableOptions) error {
-	s, err := a.snapshot(ctx, f.facts(a.output))
+	s, err := a.snapshot(ctx, f.facts(a.output, a.structured()))
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	if err := a.printPS(out, f, list, o); err != nil {
 		return err
 	}
-	if len(list.Processes) == 0 && query.Targets == nil && !f.all && !strings.HasPrefix(a.output, "json") {
+	if len(list.Processes) == 0 && query.Targets == nil && !f.all && !a.structured() {
 		a.warn("no process is in a container, nor in another user or PID namespace than nsview")
 		fmt.Fprintln(a.err, "hint: nsview ps -A lists every process")
 	}
@@ -145,11 +147,8 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 }
 
 func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {
-	switch a.output {
-	case "json":
-		return render.JSON(out, list)
-	case "jsonl":
-		return render.JSONLines(out, list.Processes)
+	if a.structured() {
+		return a.printData(out, list, list.Processes)
 	}
 	columns, err := pickColumns(f.columnList(a.output))
 	if err != nil {

@@ -84,12 +84,14 @@ func pickColumns(list string) ([]psColumn, error) {
 	return picked, nil
 }
 
-func columnNames() string {
+func columnNames() string { return strings.Join(psColumnNames(), ", ") }
+
+func psColumnNames() []string {
 	var names []string
 	for _, c := range psColumns() {
 		names = append(names, c.name)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // sortRows orders rows by a comma-separated list of columns; a "-" before one reverses it.

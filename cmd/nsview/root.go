@@ -20,6 +20,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
 )
 
 // version is set by the linker: -X main.version=V.
@@ -42,6 +44,9 @@ type app struct {
 	plugin plugin // what nsview was started as
 
 	output    string // -o
+	columns   string // -O
+	template  string // --format
+	tmpl      *render.Template
 	noHeaders bool
 	noTrunc   bool
 	color     string
@@ -153,7 +158,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.output, "output", "o", "", "output format (table, wide, json, jsonl, tree, ...)")
+	flags.StringVarP(&a.output, "output", "o", "", "output format (table, wide, json, jsonl, yaml, tree, ...)")
 	flags.BoolVar(&a.noHeaders, "no-headers", false, "leave the header line out")
 	flags.BoolVar(&a.noTrunc, "no-trunc", false, "do not cut columns to the width of the terminal")
 	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")

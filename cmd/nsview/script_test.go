@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		proctest.HeedSignals()
 	}
 	testscript.Main(m, map[string]func(){
-		"nsview":         main,
+		"nsview":         checkedMain,
 		"docker-nsview":  main,
 		"kubectl-nsview": main,
 		"nest":           nestMain,
@@ -274,7 +274,16 @@ func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".txtar"), "_")
 		text[name] += string(content)
 	}
-	commands := []string{"usage", "plugin"}
+	for line := range strings.Lines(text["output"]) { // of all commands: each line belongs to its own
+		if _, of, ok := strings.Cut(line, "nsview "); ok {
+			name, _, _ := strings.Cut(of, " ")
+			if name == "ls" {
+				name = "containers"
+			}
+			text[name] += line
+		}
+	}
+	commands := []string{"usage", "plugin", "output"}
 	for _, cmd := range (&app{}).rootCommand(nil).Commands() {
 		name := cmd.Name()
 		commands = append(commands, name)

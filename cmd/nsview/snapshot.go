@@ -33,7 +33,7 @@ command lines and the values of labels out, which may hold secrets; environments
 	flags.BoolVar(&f.redact, "redact", false, "leave command lines and the values of labels out")
 	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: TARGET:PATH, repeatable")
 	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner and doctor")
-	complete(cmd, "output", []string{"json"})
+	cmd.Annotations = map[string]string{formatsAnnotation: "json"}
 	return cmd
 }
 

@@ -31,7 +31,7 @@ const (
 func (a *app) watch(ctx context.Context, every time.Duration, frame func(*bytes.Buffer, render.TableOptions) error) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	screen := a.terminal() && !strings.HasPrefix(a.output, "json")
+	screen := a.terminal() && !a.structured()
 	if screen {
 		fmt.Fprint(a.out, screenOn)
 		defer fmt.Fprint(a.out, screenOff)
@@ -60,7 +60,9 @@ func (a *app) watch(ctx context.Context, every time.Duration, frame func(*bytes.
 		switch {
 		case screen:
 			text = a.onScreen(text, notes.String())
-		case !first && !strings.HasPrefix(a.output, "json"):
+		case !first && a.output == "yaml":
+			text = "---\n" + text
+		case !first && !a.structured():
 			text = "\n" + text
 		}
 		if _, err := fmt.Fprint(a.out, text); err != nil {

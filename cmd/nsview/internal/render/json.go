@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -22,10 +23,11 @@ func JSONLine(w io.Writer, v any) error {
 	return writeJSON(w, v, "")
 }
 
-// JSONLines writes each item as JSON on a line of its own.
-func JSONLines[T any](w io.Writer, items []T) error {
-	for i := range items {
-		if err := JSONLine(w, &items[i]); err != nil {
+// JSONLines writes each item of a list as JSON on a line of its own.
+func JSONLines(w io.Writer, items any) error {
+	list := reflect.ValueOf(items)
+	for i := range list.Len() {
+		if err := JSONLine(w, list.Index(i).Addr().Interface()); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/clipperhouse/displaywidth"
 )
@@ -22,6 +21,7 @@ type Table struct {
 	Narrow  []int // columns that are left out after those, where cutting the others is not enough
 	KeepEnd []int // columns that are cut at the front: paths
 	Tree    bool  // the last column is a tree, of which more must be left
+	Escaped bool  // the cells are escaped already
 }
 
 // TableOptions says how a table or a tree is printed.
@@ -114,11 +114,55 @@ func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
 		for j := range rows[i] {
 			rows[i][j] = "-"
 			if j < len(row) && row[j] != "" {
-				rows[i][j] = Escape(row[j])
+				rows[i][j] = row[j]
+				if !t.Escaped {
+					rows[i][j] = Escape(row[j])
+				}
 			}
 		}
 	}
 	return header, rows
+}
+
+// Pick leaves only the columns of those names, in that order. The names are those of the header, in any case.
+func (t *Table) Pick(names []string) error {
+	at := make([]int, len(names))
+	for i, name := range names {
+		at[i] = slices.IndexFunc(t.Header, func(h string) bool { return strings.EqualFold(h, name) })
+		if at[i] < 0 {
+			return fmt.Errorf("no column \"%s\"", name)
+		}
+	}
+	pick := func(cells []string) []string {
+		picked := make([]string, len(at))
+		for i, from := range at {
+			if from < len(cells) {
+				picked[i] = cells[from]
+			}
+		}
+		return picked
+	}
+	keepEnd := t.KeepEnd
+	t.KeepEnd, t.Spare, t.Narrow = nil, nil, nil
+	for i, from := range at {
+		if slices.Contains(keepEnd, from) {
+			t.KeepEnd = append(t.KeepEnd, i)
+		}
+	}
+	t.Header = pick(t.Header)
+	for i := range t.Rows {
+		t.Rows[i] = pick(t.Rows[i])
+	}
+	return nil
+}
+
+// Columns are the names that Pick takes.
+func (t *Table) Columns() []string {
+	names := make([]string, len(t.Header))
+	for i, name := range t.Header {
+		names[i] = strings.ToLower(name)
+	}
+	return names
 }
 
 // leftOut are the columns to leave out, the last in the line first.
@@ -251,15 +295,13 @@ func cutFront(s string, width int, ascii bool) string {
 	if width <= 0 || displaywidth.String(s) <= width {
 		return s
 	}
-	start := len(s)
-	for start > 0 {
-		_, size := utf8.DecodeLastRuneInString(s[:start])
-		if 1+displaywidth.String(s[start-size:]) > width {
+	for g := displaywidth.StringGraphemes(s); g.Next(); {
+		s = s[len(g.Value()):]
+		if 1+displaywidth.String(s) <= width {
 			break
 		}
-		start -= size
 	}
-	return cutMark(ascii) + s[start:]
+	return cutMark(ascii) + s
 }
 
 func paint(line string, header bool) string {

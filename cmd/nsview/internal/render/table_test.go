@@ -166,6 +166,65 @@ func TestTreeTable(t *testing.T) {
 	}
 }
 
+// Columns stand below each other with names of any script: wide characters, what combines with the letter before it,
+// emoji of several code points. The widths are those of terminals that know grapheme clusters.
+func TestTableScripts(t *testing.T) {
+	names := []struct {
+		name  string
+		width int
+	}{
+		{"日本語", 6}, {"한국", 4}, {"e\u0301", 1}, {"ก็", 1}, {"👍", 2}, {"👍🏽", 2}, {"🇰🇷", 2}, {"ｱ", 1}, {"Ａ", 2}, {"ß", 1}, {"مرحبا", 5}, {"①", 1},
+	}
+	table := &Table{Header: []string{"NAME", "X"}}
+	for _, n := range names {
+		table.Rows = append(table.Rows, []string{n.name, "x"})
+	}
+	lines := strings.Split(rendered(t, table, TableOptions{}), "\n")
+	for i, n := range names {
+		want := n.name + strings.Repeat(" ", 6-n.width) + "  x"
+		if lines[i+1] != want {
+			t.Errorf("%q is not %d wide: %q", n.name, n.width, lines[i+1])
+		}
+	}
+	for _, s := range []string{strings.Repeat("e\u0301", 9), strings.Repeat("👍🏽", 9), strings.Repeat("日", 9)} {
+		for width := 2; width < 9; width++ {
+			for _, got := range []string{cut(s, width, false), cutFront(s, width, false)} {
+				if w := displaywidth.String(got); w > width || strings.Trim(got, "…")+"" != "" && !strings.Contains(s, strings.Trim(got, "…")) {
+					t.Errorf("%q cut to %d is %q, %d wide", s, width, got, w)
+				}
+				if rest := strings.Trim(got, "…"); strings.HasPrefix(rest, "\u0301") || strings.HasPrefix(rest, "🏽") || len(rest)%len(firstCluster(s)) != 0 {
+					t.Errorf("%q cut to %d tore a character apart: %q", s, width, got)
+				}
+			}
+		}
+	}
+}
+
+// firstCluster is the first character of a string of equal ones.
+func firstCluster(s string) string { return s[:len(s)/9] }
+
+// Colour is never the only sign: without it every character is the same.
+func TestColorIsNotTheOnlySign(t *testing.T) {
+	sgr := strings.NewReplacer(bold, "", red, "", reset, "")
+	if got, want := sgr.Replace(rendered(t, sample(), TableOptions{Color: true})), rendered(t, sample(), TableOptions{}); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestPick(t *testing.T) {
+	table := sample()
+	table.KeepEnd = []int{3}
+	if err := table.Pick([]string{"command", "pid"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rendered(t, table, TableOptions{Width: 16}), "COMMAND     PID\nsystemd     1\n"; !strings.HasPrefix(got, want) {
+		t.Errorf("%q", got)
+	}
+	if err := table.Pick([]string{"user"}); err == nil {
+		t.Error("a column that is gone was found")
+	}
+}
+
 // Where it is narrow, columns that can be spared go first, and a path keeps its end.
 func TestTableSparesColumns(t *testing.T) {
 	table := &Table{

@@ -24,12 +24,7 @@ func (j *judge) xattr() {
 	if set && !j.wantWrite(n) {
 		return
 	}
-	if set && name == "security.capability" && !j.capOver(n, capSetfcap) {
-		if !j.held(capSetfcap) {
-			j.deny(n, RuleCap+"CAP_SETFCAP", "EPERM", "file capabilities need CAP_SETFCAP")
-		} else {
-			j.deny(n, RuleCapUnmappedInode, "EPERM", "CAP_SETFCAP is held, but the file's ids are not both mapped in the target's user namespace")
-		}
+	if set && name == "security.capability" && !j.setFileCaps(n) {
 		return
 	}
 	if name == aclAccess || name == aclDefault {

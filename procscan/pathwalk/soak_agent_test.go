@@ -18,41 +18,88 @@ import (
 // agentVariable makes the test binary an agent: a process with credentials of its own that does what it is asked.
 const agentVariable = "NSVIEW_TEST_AGENT"
 
-func TestMain(m *testing.M) {
+// init keeps an agent on the main thread, which has the credentials that /proc/PID/status shows. Only here is the main
+// goroutine certain to be on it.
+func init() {
 	if os.Getenv(agentVariable) != "" {
 		runtime.LockOSThread()
-		agentMain()
+	}
+}
+
+func TestMain(m *testing.M) {
+	if setting := os.Getenv(agentVariable); setting != "" {
+		agentMain(setting)
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// request is one operation for an agent.
+// request is one operation for an agent, or one step towards the place from which it performs operations.
 type request struct {
 	Op   access.Operation
 	Path string
+
+	Stage  string   `json:",omitempty"` // make this directory the root of a mount namespace
+	Build  *act     `json:",omitempty"`
+	IDs    int      `json:",omitempty"` // of a build: a process in the user namespace whose maps a mount gets
+	Spawn  *spawn   `json:",omitempty"`
+	Become *subject `json:",omitempty"`
 }
 
-// agentMain performs operations on the main thread, which has the credentials that /proc/PID/status shows.
-func agentMain() {
+// agentMain does what it is asked until there is nobody to ask. The setting is "1" for an agent that is asked on its
+// standard input, else the abstract socket to connect to and the name to give there.
+func agentMain(setting string) {
 	unix.Umask(0o022)
-	in := json.NewDecoder(bufio.NewReader(os.Stdin))
+	in, out := os.Stdin, os.Stdout
+	if address, name, ok := strings.Cut(setting, " "); ok {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: address})
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "agent", setting, err)
+			os.Exit(1)
+		}
+		in = os.NewFile(uintptr(fd), "socket")
+		out = in
+		fmt.Fprintln(out, name, os.Getpid())
+	}
+	decoder := json.NewDecoder(bufio.NewReader(in))
 	for {
 		var q request
-		if in.Decode(&q) != nil {
-			return
+		if decoder.Decode(&q) != nil {
+			break
 		}
 		name := ""
-		if err := perform(q); err != nil {
+		if err := q.do(); err != nil {
 			name = fmt.Sprint(err)
 			if errno, ok := err.(syscall.Errno); ok {
-				if name = unix.ErrnoName(errno); name == "ENOTSUP" {
-					name = "EOPNOTSUPP"
+				if name = unix.ErrnoName(errno); errno == unix.EOPNOTSUPP {
+					name = "EOPNOTSUPP" // the number has two names
 				}
 			}
 		}
-		fmt.Println(name + ".")
+		fmt.Fprintln(out, name+".")
 	}
+	for { // leave no zombies of the agents that it started
+		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (q *request) do() error {
+	switch {
+	case q.Stage != "":
+		return enterStage(q.Stage)
+	case q.Build != nil:
+		return q.Build.build(q.IDs)
+	case q.Spawn != nil:
+		return q.Spawn.start()
+	case q.Become != nil:
+		return q.Become.become()
+	}
+	return perform(*q)
 }
 
 func openClose(path string, flags int) error {
@@ -80,15 +127,7 @@ func perform(q request) error {
 	case access.OpLstat:
 		return unix.Lstat(p, &st)
 	case access.OpChdir:
-		was, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(was)
-		if err := unix.Chdir(p); err != nil {
-			return err
-		}
-		return unix.Fchdir(was)
+		return chdir(p)
 	case access.OpRead:
 		return openClose(p, unix.O_RDONLY)
 	case access.OpWrite:
@@ -142,11 +181,7 @@ func perform(q request) error {
 		then := unix.Timespec{Sec: 1e9}
 		return unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{then, then}, 0)
 	case access.OpSetxattr:
-		value := []byte("v")
-		if strings.HasPrefix(op.Name, "system.posix_acl_") {
-			value = minimalACL
-		}
-		return unix.Setxattr(p, op.Name, value, 0)
+		return unix.Setxattr(p, op.Name, xattrValue(op.Name), 0)
 	case access.OpGetxattr:
 		_, err := unix.Getxattr(p, op.Name, make([]byte, 64))
 		return err
@@ -160,6 +195,8 @@ func perform(q request) error {
 		return unix.Faccessat2(unix.AT_FDCWD, p, op.Mode, 0)
 	case access.OpEaccess:
 		return unix.Faccessat2(unix.AT_FDCWD, p, op.Mode, unix.AT_EACCESS)
+	case access.OpConnect:
+		return connect(p)
 	case access.OpExec:
 		pid, err := syscall.ForkExec(p, []string{p}, &syscall.ProcAttr{})
 		if err == nil {
@@ -168,6 +205,42 @@ func perform(q request) error {
 		return err
 	}
 	return unix.ENOSYS
+}
+
+// xattrValue is a value that makes sense for an attribute.
+func xattrValue(name string) []byte {
+	if name == "security.capability" {
+		return (&fileCapsSpec{Permitted: 1 << unix.CAP_NET_RAW, Root: -1}).value()
+	}
+	if strings.HasPrefix(name, "system.posix_acl_") {
+		return minimalACL
+	}
+	return []byte("v")
+}
+
+// chdir has a child change its directory, since not everybody could come back. The child then fails to execute a name that
+// is too long.
+func chdir(path string) error {
+	_, err := syscall.ForkExec(strings.Repeat("x", 2*maxPath), []string{""}, &syscall.ProcAttr{Dir: path})
+	if err == unix.ENAMETOOLONG {
+		return nil
+	}
+	return err
+}
+
+// connect connects to a socket on which, in these tests, nobody listens. That counts as allowed.
+func connect(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	var st unix.Stat_t
+	if err == unix.ECONNREFUSED && unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		return nil
+	}
+	return err
 }
 
 // agent is a running one.

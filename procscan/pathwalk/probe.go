@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -18,33 +19,48 @@ import (
 type Prober struct {
 	snap *nsinspect.Snapshot
 	proc string
-	now  *probe
+
+	now   *probe
+	timer *time.Timer // of inTime
 }
 
 // NewProber is a Prober for this host.
 func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
-	return &Prober{snap: snap, proc: proc, now: newProbe(snap, proc)}, nil
+	p := &Prober{snap: snap, proc: proc, now: newProbe(snap, proc), timer: time.NewTimer(deadline)}
+	p.timer.Stop()
+	return p, nil
 }
 
 // Close gives back what the Prober holds.
-func (p *Prober) Close() { p.now.close() }
+func (p *Prober) Close() { close(p.now.work) }
 
-// inTime runs look, which may come to a file system that does not answer. One that is late takes what the Prober keeps
-// along, and the Prober starts anew.
+// inTime runs look, which may come to a file system that does not answer. One that is late keeps the probe, and the
+// Prober starts anew with another.
 func inTime[T any](ctx context.Context, p *Prober, look func(*probe) (T, error)) (T, error) {
+	var (
+		v      T
+		failed error
+	)
 	probe, done := p.now, make(chan struct{})
-	v, err := procscan.InTime(ctx, deadline, func() (T, error) {
-		defer close(done)
-		return look(probe)
-	})
-	if errors.Is(err, procscan.ErrNoAnswer) || ctx.Err() != nil {
-		p.now = newProbe(p.snap, p.proc)
-		go func() {
-			<-done
-			probe.close()
-		}()
+	probe.work <- func() {
+		v, failed = look(probe)
+		close(done)
 	}
-	return v, err
+	p.timer.Reset(deadline)
+	defer p.timer.Stop()
+	var err error
+	select {
+	case <-done:
+		return v, failed
+	case <-p.timer.C:
+		err = fmt.Errorf("%w (%v)", procscan.ErrNoAnswer, deadline)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	close(probe.work)
+	p.now = newProbe(p.snap, p.proc)
+	var none T
+	return none, err
 }
 
 // Process is the subject of a running process, with the credentials that it has now.
@@ -70,7 +86,7 @@ func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operatio
 			return q.stoppedWalk(&host, s, op, name)
 		}
 		who := strconv.Itoa(s.PID)
-		t, err := q.task(who, s.StartTime, s.UserNS)
+		t, err := q.task(who, s)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func deletes(op access.Op) bool {
 // which is what the operation is about.
 func (r *trail) victim(s *sighted, name string) {
 	dir := r.mounts[r.atID.mount]
-	text, err := fdPath(r.at)
+	text, err := r.p.fdText(r.at)
 	at, ok := placeIn(dir, path.Join(text, name))
 	if err != nil || !ok {
 		if s.mountRoot && s.place.mount != r.atID.mount {
@@ -111,6 +111,9 @@ func (r *trail) covered(name string, at nsinspect.Place, where string) (*access.
 		}
 		defer unix.Close(fd)
 		s, err := r.look(fd, where, true)
+		if err == nil && r.task.MntNS == r.p.snap.Observer.MntNS {
+			s.node.Host = "" // what the observer has there is the mount
+		}
 		return s.node, err
 	}
 	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, at) {

@@ -14,8 +14,12 @@ import (
 )
 
 // probe is what a Prober keeps from one question to the next: open files, which are read again for every question, and
-// what cannot change of a namespace that an open file keeps alive. It belongs to the goroutine that looks.
+// what cannot change of a namespace that an open file keeps alive. It has a goroutine of its own, which does one piece of
+// work after the other: until work is closed, when it gives back what is kept. Only that uses it, or who waits for it.
 type probe struct {
+	work   chan func()
+	closed chan struct{} // when all is given back
+
 	snap  *nsinspect.Snapshot
 	proc  string
 	host  *access.Host
@@ -25,11 +29,14 @@ type probe struct {
 	held    map[string]*procscan.Held
 	pins    map[nsinspect.Inode]*pinned
 	owner   map[uint64]superOwner // by unique mount id, which is never given twice
+	ready   *taskNow              // of the process whose credentials were read last, for one walk
 	sysctls map[string]int        // open files, -1 when there is none
 	watch   *procscan.MountWatch  // of the observer's mounts, nil where they cannot be read
 	devs    map[string]bool       // superblocks of those, by Dev; nil: not yet
-	fdDir   int                   // /proc/self/fd, opened O_PATH
 	buf     []byte                // scratch space
+
+	fdDir     int  // /proc/self/fd, opened O_PATH
+	noXattrAt bool // the kernel has no getxattrat(2)
 }
 
 // pinned is a namespace that is kept alive, and what is known of it.
@@ -53,6 +60,7 @@ type taskNow struct {
 
 func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 	p := &probe{
+		work: make(chan func()), closed: make(chan struct{}),
 		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{},
 		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
 	}
@@ -63,6 +71,12 @@ func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 	if watch, err := procscan.WatchMounts(proc); err == nil {
 		p.watch = watch
 	}
+	go func() {
+		defer p.close()
+		for do := range p.work {
+			do()
+		}
+	}()
 	return p
 }
 
@@ -74,9 +88,8 @@ func (p *probe) close() {
 	closeFD(p.fdDir)
 	if p.watch != nil {
 		p.watch.Close()
-		p.watch = nil
 	}
-	p.sysctls, p.fdDir = map[string]int{}, -1
+	close(p.closed)
 }
 
 // release lets go of processes and namespaces.
@@ -150,17 +163,24 @@ func (p *probe) subject(s *access.Subject) error {
 			return err
 		}
 		t, err := p.taskOf(h)
-		s.MntNS = t.MntNS
-		return err
+		if err != nil {
+			return err
+		}
+		s.MntNS, p.ready = t.MntNS, t
+		return nil
 	})
 }
 
-// task is what a walk of the process that procfs calls who and that started then, a subject in user namespace ns, has to
-// know.
-func (p *probe) task(who string, started uint64, ns nsinspect.Inode) (t *taskNow, err error) {
-	err = p.hold(who, started, func(h *procscan.Held) error {
-		if p.host.UserNS[ns] == nil { // the probe that knew it was left behind
-			if err := p.learnMaps(h, ns); err != nil {
+// task is what a walk of the process that procfs calls who, a subject, has to know. The first walk after its credentials
+// were read is about that moment.
+func (p *probe) task(who string, s *access.Subject) (t *taskNow, err error) {
+	t, p.ready = p.ready, nil
+	if t != nil && t.held == p.held[who] && t.MntNS == s.MntNS {
+		return t, nil
+	}
+	err = p.hold(who, s.StartTime, func(h *procscan.Held) error {
+		if p.host.UserNS[s.UserNS] == nil { // the probe that knew it was left behind
+			if err := p.learnMaps(h, s.UserNS); err != nil {
 				return err
 			}
 		}
@@ -171,17 +191,15 @@ func (p *probe) task(who string, started uint64, ns nsinspect.Inode) (t *taskNow
 }
 
 func (p *probe) taskOf(h *procscan.Held) (*taskNow, error) {
-	t := &taskNow{held: h}
 	mnt, err := h.NS(nsinspect.Mnt)
 	if err != nil {
-		return t, err
+		return nil, err
 	}
 	pin, err := p.pin(h, nsinspect.Mnt, mnt)
 	if err != nil {
-		return t, err
+		return nil, err
 	}
-	t.MntNS, t.MntID, t.Owner = pin.Inode(), pin.mntID, pin.owner
-	return t, nil
+	return &taskNow{held: h, MntNS: pin.Inode(), MntID: pin.mntID, Owner: pin.owner}, nil
 }
 
 // pin keeps the namespace of a process that was just seen to be inode, and enters the user namespaces above it.

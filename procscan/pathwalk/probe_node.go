@@ -3,6 +3,7 @@ package pathwalk
 import (
 	"encoding/binary"
 	"errors"
+	"path"
 	"strconv"
 
 	"github.com/nsview/nsview/idmap"
@@ -43,9 +44,9 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	}
 	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
 	self := "/proc/self/fd/" + strconv.Itoa(fd)
-	name, err := fdPath(fd)
-	if err != nil {
-		name = ""
+	name := where // as [fdPath] would say it
+	if r.base != "/" {
+		name = path.Join(r.base, where)
 	}
 	n.Host = r.hostPath(name, m, &x)
 	if !n.UID.Known || !n.GID.Known {
@@ -61,9 +62,9 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 		n.Link = string(buf[:max(k, 0)])
 	case access.CharDevice, access.BlockDevice:
 		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
-		r.readACL(n, self)
+		r.readACLs(n, fd, last)
 	default:
-		r.readACL(n, self)
+		r.readACLs(n, fd, last)
 	}
 	if n.Immutable == access.NotTold && (n.Type == access.Regular || n.Type == access.Directory) {
 		readFlags(n, self)
@@ -109,39 +110,41 @@ func readFlags(n *access.Node, self string) {
 	}
 }
 
-// readACL reads the ACLs of a file, with ids as its mount shows them.
-func (r *trail) readACL(n *access.Node, self string) {
+// readACLs reads the ACLs of a file, with ids as its mount shows them. That a directory gives to new files decides nothing
+// on the way.
+func (r *trail) readACLs(n *access.Node, fd int, last bool) {
 	var err error
-	n.ACL, err = getACL(self, "system.posix_acl_access")
+	n.ACL, err = r.getACL(fd, n.Type, "system.posix_acl_access")
+	if err == nil && last && n.Type == access.Directory {
+		n.DefaultACL, err = r.getACL(fd, n.Type, "system.posix_acl_default")
+	}
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		n.NoACL = true
 	case err != nil:
 		n.ACLMissing = err.Error()
 	}
-	if n.Type == access.Directory && !n.NoACL && n.ACLMissing == "" {
-		if n.DefaultACL, err = getACL(self, "system.posix_acl_default"); err != nil {
-			n.ACLMissing = err.Error()
-		}
-	}
 }
 
-func getACL(self, name string) (*access.ACL, error) {
-	buf := make([]byte, 1024)
-	for {
-		k, err := unix.Getxattr(self, name, buf)
-		switch {
-		case errors.Is(err, unix.ENODATA):
-			return nil, nil
-		case errors.Is(err, unix.ERANGE) && len(buf) < 1<<16:
-			buf = make([]byte, 1<<16)
-		case err != nil:
-			return nil, err
-		default:
-			return parseACL(buf[:k])
-		}
+// getACL is nil where there is none.
+func (r *trail) getACL(fd int, kind access.Type, name string) (*access.ACL, error) {
+	dir := kind == access.Directory
+	k, err := r.p.getxattr(fd, dir, name, r.p.buf)
+	if errors.Is(err, unix.ERANGE) {
+		r.p.buf = make([]byte, maxXattr)
+		k, err = r.p.getxattr(fd, dir, name, r.p.buf)
 	}
+	switch {
+	case errors.Is(err, unix.ENODATA):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return parseACL(r.p.buf[:k])
 }
+
+// maxXattr is XATTR_SIZE_MAX.
+const maxXattr = 64 << 10
 
 // errACL: what the kernel never writes.
 var errACL = errors.New("the ACL makes no sense")

@@ -46,7 +46,7 @@ func (p *probe) stoppedWalk(host *access.Host, s *access.Subject, op access.Oper
 	if !ok {
 		return w, nil
 	}
-	t, err := p.task("self", 0, p.snap.Observer.UserNS)
+	t, err := p.task("self", &access.Subject{UserNS: p.snap.Observer.UserNS})
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +94,13 @@ type trail struct {
 
 	root, at     int // directories, opened O_PATH
 	rootID, atID place
-	node         *access.Node // of at
-	in           int          // the directory where the last name was looked up
-	links        int
-	fds          []int
-	depth        int // of interpreters
+	// What [fdPath] says of root, and of what the paths of nodes start from: root, or "/" where they start with its words.
+	rootText, base string
+	node           *access.Node // of at
+	in             int          // the directory where the last name was looked up
+	links          int
+	fds            []int
+	depth          int // of interpreters
 }
 
 // place tells one directory of one mount from another.
@@ -173,6 +175,10 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 	if r.root, err = r.open("root"); err != nil {
 		return nil, "", err
 	}
+	if r.rootText, err = r.p.fdText(r.root); err != nil {
+		return nil, "", err
+	}
+	r.base = r.rootText
 	root, err := r.look(r.root, "/", false)
 	if err != nil {
 		return nil, "", err
@@ -183,10 +189,11 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 		if r.at, err = r.open("cwd"); err != nil {
 			return nil, "", err
 		}
-		text, err := fdPath(r.at)
+		text, err := r.p.fdText(r.at)
 		if err != nil {
 			return nil, "", err
 		}
+		r.base = "/"
 		cwd, err := r.look(r.at, text, false)
 		if err != nil {
 			return nil, "", err
@@ -207,7 +214,7 @@ func (r *trail) lookedUpIn() string {
 	if !moves(r.op.Op) || r.in < 0 {
 		return ""
 	}
-	text, err := fdPath(r.in)
+	text, err := r.p.fdText(r.in)
 	if err != nil {
 		r.w.Missing = "where the directory of " + r.w.Path + " is: " + err.Error()
 	}
@@ -302,6 +309,7 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 		return fail("ENOENT")
 	}
 	if text[0] == '/' {
+		r.base = r.rootText
 		root, err := r.look(r.root, "/", false)
 		if err != nil {
 			r.w.Missing = err.Error()

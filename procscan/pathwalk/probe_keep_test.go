@@ -1,0 +1,103 @@
+package pathwalk
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/procscan/proctest"
+	"golang.org/x/sys/unix"
+)
+
+func proberOf(t *testing.T) *Prober {
+	t.Helper()
+	snap, err := procscan.Scan(t.Context(), procscan.Options{Facts: procscan.Graph | procscan.Mounts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewProber(snap, "/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// A user namespace may be asked about before its maps are written, and a process may end between two questions.
+func TestProberReadsAnew(t *testing.T) {
+	proctest.Need(t, "root", os.Geteuid() == 0, "it writes the maps of a user namespace")
+	p := proberOf(t)
+	cmd := exec.Command("sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	t.Cleanup(ended)
+	pid := cmd.Process.Pid
+	ask := func() (*access.Subject, *access.UserNS) {
+		t.Helper()
+		s, err := p.Process(t.Context(), pid, "it")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := p.Walk(t.Context(), s, access.Operation{Op: access.OpRead}, "/etc/passwd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, w.Host.UserNS[s.UserNS]
+	}
+	if _, ns := ask(); len(ns.UID) > 0 || len(ns.GID) > 0 {
+		t.Errorf("maps that nobody wrote: %v %v", ns.UID, ns.GID)
+	}
+	for _, kind := range []string{"uid", "gid"} {
+		if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/"+kind+"_map", []byte("0 100000 10"), 0); err != nil {
+			t.Fatal(err)
+		}
+		_, ns := ask()
+		if got := len(ns.UID) + len(ns.GID); got != map[string]int{"uid": 1, "gid": 2}[kind] {
+			t.Errorf("after %s_map: %v %v", kind, ns.UID, ns.GID)
+		}
+	}
+	ended()
+	if _, err := p.Process(t.Context(), pid, "it"); !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a process that ended: %v", err)
+	}
+}
+
+// A look that does not come back is left behind with what it uses; the next question is answered.
+func TestProberLeavesBehind(t *testing.T) {
+	p := proberOf(t)
+	if _, err := p.Process(t.Context(), os.Getpid(), "it"); err != nil {
+		t.Fatal(err)
+	}
+	stuck, release := p.now, make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := inTime(ctx, p, func(*probe) (int, error) {
+		cancel()
+		<-release
+		return 1, nil
+	})
+	if !errors.Is(err, context.Canceled) || p.now == stuck {
+		t.Fatalf("%v, the same probe: %v", err, p.now == stuck)
+	}
+	s, err := p.Process(t.Context(), os.Getpid(), "it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Walk(t.Context(), s, access.Operation{Op: access.OpRead}, "/"); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	<-stuck.closed
+}

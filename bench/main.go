@@ -22,6 +22,7 @@ type options struct {
 	files  int
 	rounds int
 	only   string // rows whose name has this
+	hold   bool   // make the population and wait
 	write  string // the page whose tables are replaced; "" prints them only
 }
 
@@ -51,6 +52,7 @@ func parseFlags(args []string) (*options, error) {
 	flags.IntVar(&o.files, "files", 100_000, "files of the tree")
 	flags.IntVar(&o.rounds, "rounds", 11, "pairs of runs of each row")
 	flags.StringVar(&o.only, "only", "", "only rows whose name has this in it")
+	flags.BoolVar(&o.hold, "hold", false, "measure nothing: make the largest population and keep it until Ctrl-C")
 	flags.StringVar(&o.write, "write", "", "write the tables into this page")
 	_ = flags.Parse(args)
 	if flags.NArg() > 0 {
@@ -77,6 +79,9 @@ func bench(ctx context.Context, o *options) error {
 	if _, err := os.Stat(o.nsview); err != nil {
 		return fmt.Errorf("%w: make build makes it", err)
 	}
+	if o.hold {
+		return hold(ctx, o)
+	}
 	r := &report{o: o}
 	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows} {
 		if err := group(ctx, o, r); err != nil {
@@ -95,4 +100,19 @@ func bench(ctx context.Context, o *options) error {
 		return nil
 	}
 	return replaceTables(o.write, text)
+}
+
+// hold keeps a population, to try things on.
+func hold(ctx context.Context, o *options) error {
+	p, err := newPopulation()
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	if err := p.grow(ctx, o.sizes[len(o.sizes)-1], o.per); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "bench: %d processes in %d containers, one of them sh/%d\n", p.processes, len(p.inits), p.initPID())
+	<-ctx.Done()
+	return nil
 }

@@ -151,7 +151,7 @@ const maxIDMap = 64 << 10
 // readMaps reads what the process whose directory is dir says of its id maps, and their text, which is equal for equal
 // maps.
 func (w *worker) readMaps(dir int) (nsinspect.IDMaps, string, error) {
-	return readMaps(func(name string) ([]byte, error) { return w.readUpTo(dir, name, maxIDMap) })
+	return readMaps(func(name string) ([]byte, error) { return readUpTo(dir, name, maxIDMap, &w.buf) })
 }
 
 // readMaps reads uid_map, gid_map and setgroups (user_namespaces(7)) by read, and returns their text too.

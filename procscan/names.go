@@ -108,7 +108,7 @@ func (s *scanner) readRootNames(ctx context.Context, r *nameRoot) *nsinspect.Nam
 	for _, i := range r.members {
 		p := &s.snap.Processes[i]
 		path := s.procPath(p.PID, "root")
-		names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return namesBelow(path) })
+		names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return s.names.below(path) })
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -143,7 +143,27 @@ type nameError struct {
 	err  error
 }
 
-func namesBelow(dir string) (rootNames, error) {
+// nameFiles reads passwd and group files, each once: containers of one image often share theirs.
+type nameFiles struct {
+	facts Fact // UserNames, GroupNames
+
+	mu     sync.Mutex
+	byFile map[fileVersion]map[idmap.Inside]string
+}
+
+// fileVersion is a file as it was at one time: what has the same has the same content.
+type fileVersion struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime unix.Timespec
+}
+
+func newNameFiles(facts Fact) *nameFiles {
+	return &nameFiles{facts: facts, byFile: map[fileVersion]map[idmap.Inside]string{}}
+}
+
+// below reads what the files below one directory say.
+func (n *nameFiles) below(dir string) (rootNames, error) {
 	names := rootNames{users: map[idmap.Inside]string{}, groups: map[idmap.Inside]string{}}
 	root, err := OpenRoot(dir)
 	if err != nil {
@@ -152,17 +172,50 @@ func namesBelow(dir string) (rootNames, error) {
 	defer root.Close()
 	for _, file := range []struct {
 		name string
+		fact Fact
 		into *map[idmap.Inside]string
-	}{{"passwd", &names.users}, {"group", &names.groups}} {
-		content, err := root.ReadFile("/etc/"+file.name, maxNames)
+	}{{"passwd", UserNames, &names.users}, {"group", GroupNames, &names.groups}} {
+		if n.facts&file.fact == 0 {
+			continue
+		}
+		found, err := n.file(root, "/etc/"+file.name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			names.errs = append(names.errs, nameError{file.name, err})
 		default:
-			*file.into = parseNames(content)
+			*file.into = found
 		}
 	}
+	return names, nil
+}
+
+// file is what one file says. The map may be another root's too: it is read, never changed.
+func (n *nameFiles) file(root *Root, path string) (map[idmap.Inside]string, error) {
+	fd, err := root.OpenPath(path, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: root.name + path, Err: err}
+	}
+	version := fileVersion{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}
+	n.mu.Lock()
+	known, ok := n.byFile[version]
+	n.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	content, err := root.ReadFileAt(fd, path, maxNames)
+	if err != nil {
+		return nil, err
+	}
+	names := parseNames(content)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.byFile[version] = names
 	return names, nil
 }
 

@@ -22,11 +22,12 @@ import (
 func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
 	o := &s.snap.Observer
 	t := nsinspect.NameTable{MntNS: o.MntNS, Root: o.Root, Users: map[idmap.Inside]string{}, Groups: map[idmap.Inside]string{}}
-	names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return namesBelow(s.opts.HostRoot) })
+	names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return s.names.below(s.opts.HostRoot) })
 	if err != nil {
 		names.errs = append(names.errs, nameError{"names", err})
 	} else {
-		t.Users, t.Groups = names.users, names.groups
+		// Copies: what the name service knows is added, and a container may share the files.
+		t.Users, t.Groups = maps.Clone(names.users), maps.Clone(names.groups)
 	}
 	for _, e := range names.errs {
 		s.gap(nsinspect.Gap{Subject: "host", Fact: e.fact, Error: e.err.Error(), Hint: hintFor(e.err)})
@@ -41,6 +42,14 @@ func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
 // hostIDs are the ids that the snapshot may want to name on the host's side.
 func (s *scanner) hostIDs() (uids, gids []idmap.Inside) {
 	users, groups := map[idmap.Inside]bool{}, map[idmap.Inside]bool{}
+	defer func() {
+		if s.opts.Facts&UserNames == 0 {
+			uids = nil
+		}
+		if s.opts.Facts&GroupNames == 0 {
+			gids = nil
+		}
+	}()
 	for i := range s.snap.Processes {
 		c := &s.snap.Processes[i].Cred
 		for _, id := range []idmap.Kernel{c.UID.Real, c.UID.Effective, c.UID.Saved, c.UID.FS} {

@@ -13,29 +13,38 @@ import (
 // nsLink is one link in /proc/PID/ns and where its inode goes.
 type nsLink struct {
 	file string // below /proc/PID
+	nul  []byte // file, as system calls take it
 	kind nsinspect.Type
 	of   func(*nsinspect.NamespaceSet) *nsinspect.Inode
 }
 
-// nsLinks lists the links of namespaces(7). user is first: one refusal stands for all, see namespaces.
+// nsLinks lists the links of namespaces(7). user is first: one refusal stands for all, see
+// namespaces; PID and mount are next, see briefLinks.
 func nsLinks() []nsLink {
 	type set = nsinspect.NamespaceSet
 	type inode = nsinspect.Inode
-	return []nsLink{
-		{"ns/user", nsinspect.User, func(s *set) *inode { return &s.User }},
-		{"ns/pid", nsinspect.PID, func(s *set) *inode { return &s.PID }},
-		{"ns/mnt", nsinspect.Mnt, func(s *set) *inode { return &s.Mnt }},
-		{"ns/net", nsinspect.Net, func(s *set) *inode { return &s.Net }},
-		{"ns/uts", nsinspect.UTS, func(s *set) *inode { return &s.UTS }},
-		{"ns/ipc", nsinspect.IPC, func(s *set) *inode { return &s.IPC }},
-		{"ns/cgroup", nsinspect.Cgroup, func(s *set) *inode { return &s.Cgroup }},
-		{"ns/time", nsinspect.Time, func(s *set) *inode { return &s.Time }},
-		{"ns/pid_for_children", nsinspect.PID, func(s *set) *inode { return &s.PIDForChildren }},
-		{"ns/time_for_children", nsinspect.Time, func(s *set) *inode { return &s.TimeForChildren }},
+	links := []nsLink{
+		{"ns/user", nil, nsinspect.User, func(s *set) *inode { return &s.User }},
+		{"ns/pid", nil, nsinspect.PID, func(s *set) *inode { return &s.PID }},
+		{"ns/mnt", nil, nsinspect.Mnt, func(s *set) *inode { return &s.Mnt }},
+		{"ns/net", nil, nsinspect.Net, func(s *set) *inode { return &s.Net }},
+		{"ns/uts", nil, nsinspect.UTS, func(s *set) *inode { return &s.UTS }},
+		{"ns/ipc", nil, nsinspect.IPC, func(s *set) *inode { return &s.IPC }},
+		{"ns/cgroup", nil, nsinspect.Cgroup, func(s *set) *inode { return &s.Cgroup }},
+		{"ns/time", nil, nsinspect.Time, func(s *set) *inode { return &s.Time }},
+		{"ns/pid_for_children", nil, nsinspect.PID, func(s *set) *inode { return &s.PIDForChildren }},
+		{"ns/time_for_children", nil, nsinspect.Time, func(s *set) *inode { return &s.TimeForChildren }},
 	}
+	for i := range links {
+		links[i].nul = entryOf(links[i].file).nul
+	}
+	return links
 }
 
-// namespaces reads the ns links of the task whose directory is dir into set.
+// briefLinks are those that decide what a process is in: as whom, with which PID, in which files.
+func briefLinks() []nsLink { return nsLinks()[:3] }
+
+// namespaces reads these ns links of the task whose directory is dir into set.
 //
 // All of them are behind one check, ptrace_may_access(PTRACE_MODE_READ_FSCREDS): the first refusal is returned and the
 // rest is not tried. The same check guards the pidfd namespace ioctls (pidfd_ioctl() in fs/pidfs.c), so nothing is to
@@ -44,10 +53,10 @@ func nsLinks() []nsLink {
 // ENOENT is not an error: the link stays 0. A zombie has given up every namespace but user and pid; a kernel without a
 // kind of namespace has no link; pid_for_children has none after unshare(CLONE_NEWPID) until the first fork. missing
 // says that there was one.
-func (w *worker) namespaces(dir int, set *nsinspect.NamespaceSet) (missing bool, err error) {
-	for i := range w.links {
-		l := &w.links[i]
-		n, err := unix.Readlinkat(dir, l.file, w.link[:])
+func (w *worker) namespaces(dir int, links []nsLink, set *nsinspect.NamespaceSet) (missing bool, err error) {
+	for i := range links {
+		l := &links[i]
+		n, err := readlinkEntry(dir, l.nul, w.link[:])
 		if errors.Is(err, unix.ENOENT) {
 			missing = true
 			continue

@@ -74,7 +74,7 @@ func (s *scanner) readHost(o *nsinspect.Observer) {
 }
 
 func (s *scanner) observerFromSelf(w *worker, self int, o *nsinspect.Observer) {
-	if _, err := w.namespaces(self, &o.Namespaces); err != nil {
+	if _, err := w.namespaces(self, w.links, &o.Namespaces); err != nil {
 		s.observerGap("namespaces", err)
 	}
 	if o.Namespaces.PIDForChildren == 0 {
@@ -97,7 +97,7 @@ func (s *scanner) observerFromSelf(w *worker, self int, o *nsinspect.Observer) {
 	// NSpid begins at the procfs's PID namespace: with one number in it, that is the observer's own. (The number alone
 	// proves nothing: it may be the same in two namespaces.)
 	var st status
-	b, err := w.read(self, "status")
+	b, err := w.read(self, w.files.status)
 	if err == nil {
 		err = parseStatus(b, &st)
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -122,14 +121,35 @@ func (r *Root) ReadFileAt(fd int, path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: r.name + path, Err: err}
 	}
-	f := os.NewFile(uintptr(in), r.name+path)
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, min(limit, math.MaxInt64-1)+1))
+	defer unix.Close(in)
+	content, err := readAll(in, st.Size, limit)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "read", Path: r.name + path, Err: err}
 	}
 	if int64(len(content)) > limit {
 		return nil, tooLarge
+	}
+	return content, nil
+}
+
+// readAll reads a regular file that said it has size bytes, up to one byte more than limit.
+func readAll(fd int, size, limit int64) ([]byte, error) {
+	limit = min(limit, math.MaxInt64-1)
+	content := make([]byte, 0, min(size, limit)+1)
+	for int64(len(content)) <= limit {
+		if len(content) == cap(content) {
+			content = slices.Grow(content, 4<<10)
+		}
+		n, err := unix.Read(fd, content[len(content):cap(content)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return content, nil
+		}
+		content = content[:len(content)+n]
 	}
 	return content, nil
 }

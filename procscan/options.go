@@ -7,13 +7,18 @@ type Fact uint
 
 // What can be asked for.
 const (
-	Args    Fact = 1 << iota // command lines
-	Graph                    // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
-	Mounts                   // mount tables
-	Names                    // user and group names of the host and of every container
-	FDPins                   // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
-	Threads                  // threads whose namespaces or credentials differ from their process's
+	Args       Fact = 1 << iota // command lines
+	Graph                       // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
+	Mounts                      // mount tables
+	UserNames                   // user names of the host and of every container
+	GroupNames                  // group names of both
+	FDPins                      // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
+	Brief                       // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
+	Threads                     // threads whose namespaces or credentials differ from their process's
 )
+
+// Names are user and group names.
+const Names = UserNames | GroupNames
 
 // Options says what Scan looks at.
 type Options struct {

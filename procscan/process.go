@@ -14,20 +14,29 @@ import (
 
 // worker reads processes one after another, into one buffer. There is one per goroutine.
 type worker struct {
-	s       *scanner
-	links   []nsLink
-	buf     []byte
-	link    [128]byte         // an ns link: kinds are short
-	cgroups map[string]string // one string for all processes of a cgroup
-	status  status
-	gaps    []nsinspect.Gap
+	s        *scanner
+	links    []nsLink // all of them
+	rowLinks []nsLink // those of each process, see Brief
+	files    entries
+	name     []byte // of a directory, see openPID
+	buf      []byte
+	link     [128]byte // an ns link: kinds are short
+	path     [unix.PathMax]byte
+	cgroups  map[string]string // one string for all processes of a cgroup
+	status   status
+	gaps     []nsinspect.Gap
 
 	at   atomic.Int64 // the row whose command line is being read, -1 none
 	seen int64        // what pool saw there last
 }
 
 func (s *scanner) newWorker() *worker {
-	return &worker{s: s, links: nsLinks(), buf: make([]byte, 16<<10), cgroups: map[string]string{}}
+	w := &worker{s: s, links: nsLinks(), files: newEntries(), buf: make([]byte, 16<<10), cgroups: map[string]string{}}
+	w.rowLinks = w.links
+	if s.opts.Facts&Brief != 0 {
+		w.rowLinks = briefLinks()
+	}
+	return w
 }
 
 // outcome is how the reading of one process ended.
@@ -45,7 +54,7 @@ const (
 // (proc_pid_make_inode() keeps its struct pid): when the process ends, reads through it fail, also if the PID is used
 // anew, so a row cannot be made of two processes.
 func (w *worker) open(pid int) (dir int, ok bool) {
-	dir, err := unix.Openat(w.s.procFD, strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := w.openPID(w.s.procFD, pid)
 	if err != nil {
 		if !endedErr(err) {
 			w.pidGap(pid, "process", err)
@@ -81,7 +90,7 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	suspect := false // a read failed, which may be because the process ended
 
 	var st stat
-	b, err := w.read(dir, "stat")
+	b, err := w.read(dir, w.files.stat)
 	if err == nil {
 		err = parseStat(b, &st)
 	}
@@ -98,7 +107,7 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	p.Comm, p.State, p.PPID, p.StartTime = st.comm, letter(st.state), st.ppid, st.startTime
 	p.TTY, p.Kthread = st.tty, st.kthread
 
-	b, err = w.read(dir, "status")
+	b, err = w.read(dir, w.files.status)
 	if err == nil {
 		err = parseStatus(b, &w.status)
 	}
@@ -115,7 +124,7 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		p.PPID = w.status.ppid
 	}
 
-	missing, err := w.namespaces(dir, &p.Namespaces)
+	missing, err := w.namespaces(dir, w.rowLinks, &p.Namespaces)
 	switch {
 	case err != nil:
 		suspect = true
@@ -124,12 +133,12 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		w.zombieNamespaces(dir, &p.Namespaces)
 	case missing:
 		suspect = true
-		if p.Namespaces.PIDForChildren == 0 {
+		if p.Namespaces.PIDForChildren == 0 && s.opts.Facts&Brief == 0 {
 			p.Namespaces.PIDForChildren = s.childPIDNSOf(pid)
 		}
 	}
 
-	b, err = w.read(dir, "cgroup")
+	b, err = w.read(dir, w.files.cgroup)
 	if err == nil {
 		b, err = parseCgroup(b)
 	}
@@ -144,11 +153,10 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	}
 
 	if s.opts.Facts&(Mounts|Names) != 0 && !p.Kthread && p.Namespaces.User != 0 && st.state != 'Z' {
-		var root [unix.PathMax]byte
-		n, err := unix.Readlinkat(dir, "root", root[:])
+		n, err := readlinkEntry(dir, w.files.root.nul, w.path[:])
 		switch {
 		case err == nil:
-			p.Root = w.intern(root[:n])
+			p.Root = w.intern(w.path[:n])
 		case endedErr(err):
 			suspect = true // it has left its root (exit_fs()) and will be a zombie, if it is not yet
 		default:
@@ -194,7 +202,7 @@ func (w *worker) refused(pid int, p *nsinspect.Process, why error) {
 
 // lookAgain says what became of the process since its stat was read.
 func (w *worker) lookAgain(dir int, before stat) outcome {
-	b, err := w.read(dir, "stat")
+	b, err := w.read(dir, w.files.stat)
 	if endedErr(err) {
 		return ended
 	}
@@ -229,50 +237,13 @@ func (w *worker) judge(pid int, p *nsinspect.Process) {
 
 // read reads a whole file below the process's directory into the worker's buffer. The content is valid until the next
 // read.
-func (w *worker) read(dir int, name string) ([]byte, error) {
-	return w.readUpTo(dir, name, maxProcFile)
+func (w *worker) read(dir int, e entry) ([]byte, error) {
+	return readEntry(dir, e, maxProcFile, &w.buf)
 }
 
 // maxProcFile bounds status and its like. The longest honest one is a status with 65,536 supplementary groups
 // (NGROUPS_MAX), 720 kB.
 const maxProcFile = 1 << 20
-
-func (w *worker) readUpTo(dir int, name string, limit int) ([]byte, error) {
-	return readUpTo(dir, name, limit, &w.buf)
-}
-
-// readUpTo reads a file below the directory dir into buf, which grows as it must.
-func readUpTo(dir int, name string, limit int, buf *[]byte) ([]byte, error) {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-	}
-	defer unix.Close(fd)
-	for n := 0; ; {
-		if n == len(*buf) {
-			if n > limit {
-				return nil, &fs.PathError{Op: "read", Path: name, Err: errTooLarge}
-			}
-			*buf = append(*buf, make([]byte, len(*buf))...)
-		}
-		m, err := unix.Read(fd, (*buf)[n:])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
-		}
-		n += m
-		if m == 0 || wholeAtOnce(name) && n < len(*buf) {
-			return (*buf)[:n], nil
-		}
-	}
-}
-
-// wholeAtOnce says of which files the kernel makes the whole text before the first read (single_open()): a read that
-// does not fill the buffer was the last, and the one that would say "end of file" is saved. The id maps come line by
-// line and are not among them.
-func wholeAtOnce(name string) bool { return name == "stat" || name == "status" || name == "cgroup" }
 
 // intern makes a string of b, the same for equal b.
 func (w *worker) intern(b []byte) string {
@@ -328,7 +299,7 @@ func (w *worker) zombieNamespaces(dir int, set *nsinspect.NamespaceSet) {
 			continue // it ended
 		}
 		var other nsinspect.NamespaceSet
-		_, err = w.namespaces(task, &other)
+		_, err = w.namespaces(task, w.rowLinks, &other)
 		_ = unix.Close(task)
 		if err == nil && other.Mnt != 0 {
 			*set = other

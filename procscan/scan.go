@@ -55,8 +55,9 @@ type scanner struct {
 	// samePIDs says that the procfs numbers processes as system calls of the observer do (kill, pidfd_open).
 	samePIDs bool
 
-	maps *mapTable
-	ids  idJudge
+	maps  *mapTable
+	names *nameFiles
+	ids   idJudge
 
 	mu sync.Mutex // guards snap.Gaps
 }
@@ -80,7 +81,7 @@ func newScanner(o Options) (*scanner, error) {
 			Observer: nsinspect.Observer{IDMaps: -1, MountTable: -1, Names: -1},
 			Gaps:     []nsinspect.Gap{},
 		},
-		maps: newMapTable(),
+		maps: newMapTable(), names: newNameFiles(o.Facts),
 	}, nil
 }
 

@@ -47,12 +47,12 @@ func (w *worker) thread(task, tid int, withNamespaces bool) (t nsinspect.Thread,
 		st stat
 		ss status
 	)
-	b, err := w.read(task, "stat")
+	b, err := w.read(task, w.files.stat)
 	if err == nil {
 		err = parseStat(b, &st)
 	}
 	if err == nil {
-		if b, err = w.read(task, "status"); err == nil {
+		if b, err = w.read(task, w.files.status); err == nil {
 			err = parseStatus(b, &ss)
 		}
 	}
@@ -62,7 +62,7 @@ func (w *worker) thread(task, tid int, withNamespaces bool) (t nsinspect.Thread,
 	t = nsinspect.Thread{TID: tid, PIDs: ss.pids, Comm: st.comm, Cred: ss.cred}
 	missing := false
 	if err == nil && withNamespaces {
-		missing, err = w.namespaces(task, &t.Namespaces)
+		missing, err = w.namespaces(task, w.links, &t.Namespaces)
 	}
 	if err == nil && !missing {
 		return t, false, nil

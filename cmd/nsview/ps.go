@@ -107,16 +107,36 @@ func (f *psFlags) columnList(output string) string {
 
 // facts are what the columns need.
 func (f *psFlags) facts(output string, structured bool) procscan.Fact {
-	facts := procscan.Names
-	if structured || strings.Contains(f.columnList(output), "args") {
-		facts |= procscan.Args
+	if structured {
+		return procscan.Names | procscan.Args
+	}
+	var facts procscan.Fact
+	brief := true
+	for name := range strings.SplitSeq(f.columnList(output)+","+f.sort, ",") {
+		switch strings.ToLower(strings.Trim(name, "+- ")) {
+		case "args":
+			facts |= procscan.Args
+		case "user", "cuser":
+			facts |= procscan.UserNames
+		case "group", "cgroup":
+			facts |= procscan.GroupNames
+		case "netns", "utsns", "ipcns", "cgroupns", "timens":
+			brief = false
+		}
+	}
+	if brief {
+		facts |= procscan.Brief
 	}
 	return facts
 }
 
 // ps prints the processes once.
 func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, o render.TableOptions) error {
-	s, err := a.snapshot(ctx, f.facts(a.output, a.structured()))
+	facts := f.facts(a.output, a.structured())
+	if len(args) > 0 {
+		facts &^= procscan.Brief // a TARGET may be any namespace
+	}
+	s, err := a.snapshot(ctx, facts)
 	if err != nil {
 		return err
 	}

@@ -191,8 +191,9 @@ func psRows(rows []nsinspect.ProcessRow, columns []psColumn) *render.Table {
 	for i := range columns {
 		t.Header = append(t.Header, columns[i].header())
 	}
+	all := make([]string, len(rows)*len(columns))
 	for i := range rows {
-		cells := make([]string, len(columns))
+		cells := all[i*len(columns) : (i+1)*len(columns) : (i+1)*len(columns)]
 		for j := range columns {
 			cells[j] = columns[j].text(&rows[i])
 		}

@@ -109,8 +109,10 @@ func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
 		}
 	}
 	rows = make([][]string, len(t.Rows))
+	columns := len(t.Header)
+	cells := make([]string, len(t.Rows)*columns)
 	for i, row := range t.Rows {
-		rows[i] = make([]string, len(t.Header))
+		rows[i] = cells[i*columns : (i+1)*columns : (i+1)*columns]
 		for j := range rows[i] {
 			rows[i][j] = "-"
 			if j < len(row) && row[j] != "" {

@@ -23,7 +23,9 @@ var mayImport = map[string][]string{
 	"nsinspect/shell":                     {},
 	"nsinspect/access":                    {"idmap", "nsinspect", "nsinspect/shell"},
 	"nsinspect/doctor":                    {"idmap", "nsinspect", "nsinspect/access"},
+	"nsinspect/events":                    {"idmap", "nsinspect", "nsinspect/shell"},
 	"procscan":                            {"idmap", "nsinspect"},
+	"procscan/trace":                      {"idmap", "nsinspect", "nsinspect/events"},
 	"procscan/pathwalk":                   {"idmap", "nsinspect", "nsinspect/access", "procscan"},
 	"procscan/engine":                     {"idmap", "nsinspect", "procscan"},
 	"procscan/engine/enginetest":          {"procscan/proctest"},
@@ -31,12 +33,12 @@ var mayImport = map[string][]string{
 	"procscan/proctest":                   {},
 	"runner":                              {"idmap"},
 	"cmd/nsview/internal/render":          {"nsinspect/shell"},
-	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "runner", "cmd/nsview/internal/render"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "procscan/trace", "runner", "cmd/nsview/internal/render"},
 }
 
 // pure packages calculate and reason; they never touch the system.
 var (
-	pure   = []string{"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/shell"}
+	pure   = []string{"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell"}
 	impure = []string{"os", "os/exec", "os/user", "os/signal", "syscall", "net", "net/http", "plugin", "unsafe"}
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/nsinspect/doctor"
+	"github.com/nsview/nsview/nsinspect/events"
 	"github.com/nsview/nsview/runner"
 )
 
@@ -37,6 +38,8 @@ func documentedJSON() map[string]reflect.Type {
 		"AccessReport":  reflect.TypeFor[accessReport](),
 		"AccessAnswer":  reflect.TypeFor[batchAnswer](),
 		"CapReport":     reflect.TypeFor[access.CapReport](),
+		"TraceEvent":    reflect.TypeFor[events.Event](),
+		"Trace":         reflect.TypeFor[traceReport](),
 		// objects in them, explained once
 		"Observer":     reflect.TypeFor[nsinspect.ReportObserver](),
 		"Gap":          reflect.TypeFor[nsinspect.Gap](),

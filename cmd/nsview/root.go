@@ -211,6 +211,7 @@ func commands() []command {
 		{name: "access", make: (*app).accessCommand},
 		{name: "caps", make: (*app).capsCommand},
 		{name: "run", make: (*app).runCommand},
+		{name: "trace", make: (*app).traceCommand},
 	}
 }
 

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan"
+	"github.com/nsview/nsview/procscan/trace"
+	"github.com/nsview/nsview/runner"
+)
+
+// traceFlags are the flags of trace.
+type traceFlags struct {
+	types    []string
+	failed   bool
+	tree     bool
+	summary  bool
+	duration time.Duration
+
+	filter  events.Filter
+	targets []string
+	command []string
+}
+
+func (a *app) traceCommand() *cobra.Command {
+	f := &traceFlags{}
+	cmd := &cobra.Command{
+		Use:   "trace [flags] [TARGET...] [-- COMMAND [ARG...]]",
+		Short: "show live how containers come to be",
+		Long: `trace shows, live, what processes do to namespaces: who makes them, enters them,
+writes their id maps, mounts in them and becomes PID 1 of them. It stops nothing.
+
+Without TARGET and COMMAND it shows the whole host. With a TARGET it shows that
+process and all that come from it, or whoever is in or enters that container or
+namespace; with COMMAND it starts COMMAND and ends with it.
+
+The columns are the PID on the host and inside, and the name that the process
+had then. What a system call was given is read when it returns. A birth that has
+nothing to do with namespaces is shown with -v. PIDs of clone, setns and of maps
+are the host's, ids of setuid and of maps are inside ids.
+
+Ctrl-C ends it, with the summary: what started, by whom, in which new and which
+shared namespaces, and how long each step took.
+
+Exit status: with COMMAND as that of nsview run: COMMAND's, 128+n when signal n
+ended it, 125 when nsview failed, 126 and 127 when COMMAND could not be executed
+or was not found.`,
+		Example: `  nsview trace                        the whole host, until Ctrl-C
+  nsview trace --tree -- docker run hello-world
+  nsview trace $(pidof containerd)    containerd and all that it starts
+  nsview trace --type map --failed    id maps that the kernel refuses`,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			return a.traceError(a.checkCommonFlags(cmd, args))
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.split(cmd, args)
+			return a.traceError(a.trace(cmd, f))
+		},
+		ValidArgsFunction: a.completeTargets,
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.traceError(flagError(cmd, err)) })
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringSliceVar(&f.types, "type", nil, "only these `TYPES` of events: "+strings.Join(eventTypes(), ", "))
+	flags.BoolVar(&f.failed, "failed", false, "only what the kernel refused")
+	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
+	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
+	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
+	return cmd
+}
+
+func eventTypes() []string {
+	var list []string
+	for _, t := range events.Types() {
+		list = append(list, string(t))
+	}
+	return list
+}
+
+// split tells TARGETs from COMMAND.
+func (f *traceFlags) split(cmd *cobra.Command, args []string) {
+	f.targets = args
+	if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+		f.targets, f.command = args[:dash], args[dash:]
+	}
+}
+
+// traceError gives a failure the exit status that trace promises: with a COMMAND that of run.
+func (a *app) traceError(err error) error {
+	if slices.Contains(a.plugin.args, "--") { // also where a wrong flag kept the arguments from being parsed
+		return runError(err)
+	}
+	return err
+}
+
+// checkTrace judges the flags.
+func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
+	if a.from != "" {
+		return usageError("", "trace shows what happens on this host, not in the snapshot of --from")
+	}
+	if err := a.format(cmd, "table", "jsonl", "json", "tree"); err != nil {
+		return err
+	}
+	switch {
+	case f.tree && f.summary:
+		return usageError("", "--tree and --summary are two views, ask for one of them")
+	case f.tree && a.output == "table":
+		a.output = "tree"
+	case f.tree && a.output != "tree":
+		return usageError("", "--tree has no output format \"%s\"", a.output)
+	case f.summary && a.output != "table" && a.output != "json":
+		return usageError("", "--summary has no output format \"%s\", only table, json", a.output)
+	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
+		return usageError("", "--duration is a time above 0, as in 30s")
+	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
+		return usageError("", "no COMMAND after --")
+	}
+	for _, name := range f.types {
+		if !slices.Contains(eventTypes(), name) {
+			return usageError("", "no type of events \"%s\", only %s", name, strings.Join(eventTypes(), ", "))
+		}
+		f.filter.Types = append(f.filter.Types, events.Type(name))
+	}
+	f.filter.Failed, f.filter.Plain = f.failed, a.verbose
+	return nil
+}
+
+// trace opens a source, begins to read, and only then starts or looks for whom to follow, so that nothing is missed.
+func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
+	if err := a.checkTrace(cmd, f); err != nil {
+		return err
+	}
+	source, err := trace.OpenBPF()
+	if err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	defer source.Close()
+	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory()}
+	reader := t.read()
+	defer reader.stop()
+	ctx := cmd.Context()
+	if t.follower, err = t.follow(ctx); err != nil {
+		return err
+	}
+	if f.command == nil {
+		return t.watch(ctx, reader)
+	}
+	return t.command(reader)
+}
+
+// follow finds what the TARGETs are.
+func (t *tracing) follow(ctx context.Context) (*events.Follower, error) {
+	if len(t.flags.targets) == 0 {
+		if err := t.know(ctx); err != nil {
+			return nil, err
+		}
+		if t.flags.command != nil {
+			return events.Follow(), nil
+		}
+		return events.Everybody(), nil
+	}
+	s, err := t.app.snapshot(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	t.processes(s)
+	targets, failed := t.app.targets(s, t.flags.targets, t.app.running)
+	if failed {
+		return nil, &statusError{code: exitFailure}
+	}
+	follower := events.Follow()
+	for _, target := range targets {
+		if target.Host {
+			return events.Everybody(), nil
+		}
+		followTarget(follower, s, target)
+	}
+	return follower, nil
+}
+
+func followTarget(f *events.Follower, s *nsinspect.Snapshot, t nsinspect.Target) {
+	host := s.Process(s.Observer.PID)
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		switch {
+		case t.Container != nil && s.ContainerOf(p) == t.Container,
+			t.Namespace != 0 && p.Namespaces.Of(t.Type) == t.Namespace,
+			t.Container == nil && t.Namespace == 0 && t.Process.PID == p.PID:
+			f.AddProcess(p.PID)
+		}
+	}
+	f.AddNamespace(t.Namespace)
+	if t.Container == nil || t.Process == nil {
+		return
+	}
+	for _, kind := range nsinspect.Types() {
+		if inode := t.Process.Namespaces.Of(kind); host == nil || inode != host.Namespaces.Of(kind) {
+			f.AddNamespace(inode)
+		}
+	}
+}
+
+// know tells the history which processes are there.
+func (t *tracing) know(ctx context.Context) error {
+	s, err := procscan.Scan(ctx, procscan.Options{Proc: t.app.proc, HostRoot: t.app.hostRoot})
+	if err == nil {
+		t.processes(s)
+	}
+	return err
+}
+
+// processes tells the history of those of s, parents first. A thread of the kernel starts no container.
+func (t *tracing) processes(s *nsinspect.Snapshot) {
+	t.observer = s.Report("").Observer
+	var tell func(p *nsinspect.Process, depth int)
+	told := map[int]bool{}
+	tell = func(p *nsinspect.Process, depth int) {
+		if p == nil || told[p.PID] || p.Kthread || depth > 1000 {
+			return
+		}
+		told[p.PID] = true
+		tell(s.Process(p.PPID), depth+1)
+		t.history.Know(p.PID, p.PPID, p.Comm)
+	}
+	for i := range s.Processes {
+		tell(&s.Processes[i], 0)
+	}
+}
+
+// command starts COMMAND and shows what it and its descendants do.
+func (t *tracing) command(reader *traceReader) error {
+	caller, err := runner.ReadCaller()
+	if err != nil {
+		return err
+	}
+	plan, err := runner.NewPlan(runner.Spec{Command: t.flags.command}, caller)
+	if err != nil {
+		return err
+	}
+	c, err := plan.Start()
+	if err != nil {
+		return err
+	}
+	t.starting, t.root = true, c.PID
+	if err := t.begin(); err != nil {
+		return err
+	}
+	shown := make(chan error, 1)
+	go func() { shown <- t.show(reader) }()
+	code := c.Wait()
+	reader.stop()
+	if err := <-shown; err != nil {
+		return err
+	}
+	if err := t.end(reader); err != nil {
+		return err
+	}
+	if code != 0 {
+		return &statusError{code: code}
+	}
+	return nil
+}
+
+// watch shows the host or the TARGETs until it is interrupted or the time is over.
+func (t *tracing) watch(ctx context.Context, reader *traceReader) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	shown := make(chan error, 1)
+	go func() { shown <- t.show(reader) }()
+	var over <-chan time.Time
+	if t.flags.duration > 0 {
+		over = time.After(t.flags.duration)
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		reader.stop()
+		err = <-shown
+	case <-over:
+		reader.stop()
+		err = <-shown
+	case err = <-shown: // the output or the source failed
+		reader.stop()
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.end(reader); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return &statusError{code: exitInterrupted}
+	}
+	return nil
+}

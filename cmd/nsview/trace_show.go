@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan/trace"
+)
+
+// tracing is one run of trace.
+type tracing struct {
+	app      *app
+	flags    *traceFlags
+	source   trace.Source
+	follower *events.Follower
+	history  *events.History
+	out      *bufio.Writer
+
+	starting bool // COMMAND has not been executed yet
+	root     int  // its PID
+	execs    int  // of it
+
+	list     []*events.Event // with -o json
+	observer nsinspect.ReportObserver
+}
+
+// traceReader reads the source, whatever the output does: a slow terminal must not cost events.
+type traceReader struct {
+	queue  chan *events.Event
+	cancel context.CancelFunc
+	once   sync.Once
+	err    error // of the source, once queue is closed
+}
+
+// queued is how many events may wait for the output. When they are more the source's own buffer fills, and then it counts
+// what it loses.
+const queued = 1 << 17
+
+func (t *tracing) read() *traceReader {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &traceReader{queue: make(chan *events.Event, queued), cancel: cancel}
+	go func() {
+		defer close(r.queue)
+		r.err = t.source.Run(ctx, func(e *events.Event) error {
+			r.queue <- e
+			return nil
+		})
+	}()
+	return r
+}
+
+// stop ends the reading. What happened until then is still in the queue.
+func (r *traceReader) stop() { r.once.Do(r.cancel) }
+
+// begin says which source it is, and prints the header.
+func (t *tracing) begin() error {
+	a := t.app
+	t.out = bufio.NewWriter(a.out)
+	who := "the whole host"
+	switch {
+	case len(t.flags.targets) > 0:
+		who = fmt.Sprintf("%d processes", t.follower.Followed())
+		if t.follower.Followed() == 1 {
+			who = "1 process"
+		}
+		who += " and what comes from there"
+	case t.flags.command != nil:
+		who = "COMMAND and what comes from it"
+	}
+	a.warn("tracing %s, source: %s", who, t.source.Name())
+	if a.output == "table" && !a.noHeaders && !t.flags.summary {
+		return t.line(traceLine("TIME", "PID", "CPID", "COMMAND", "EVENT"))
+	}
+	return nil
+}
+
+// show prints the events until the reader has no more.
+func (t *tracing) show(r *traceReader) error {
+	for {
+		select {
+		case e, more := <-r.queue:
+			if !more {
+				if r.err != nil {
+					return r.err
+				}
+				return t.flush()
+			}
+			if err := t.see(e); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		// Nobody waits for a line while there are others to print.
+		if err := t.flush(); err != nil {
+			return err
+		}
+		e, more := <-r.queue
+		if !more {
+			return r.err
+		}
+		if err := t.see(e); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *tracing) flush() error { return t.out.Flush() }
+
+// see takes one event.
+func (t *tracing) see(e *events.Event) error {
+	if t.starting && t.starts(e) {
+		return nil
+	}
+	if !t.follower.Wants(e) {
+		return nil
+	}
+	t.history.Add(e)
+	if !t.flags.filter.Shows(e) || t.flags.summary {
+		return nil
+	}
+	switch t.app.output {
+	case "table":
+		return t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), render.Escape(e.Comm), e.Text()))
+	case "jsonl":
+		return render.JSONLine(t.out, e)
+	case "json":
+		t.list = append(t.list, e)
+	}
+	return nil
+}
+
+// starts leaves out how nsview itself starts COMMAND: the second program that its process executes is COMMAND, after the
+// stage of package runner.
+func (t *tracing) starts(e *events.Event) bool {
+	if e.PID == t.root && e.Type == events.Exec && !e.Failed() {
+		if t.execs++; t.execs == 2 {
+			t.starting = false
+			t.follower.AddProcess(t.root)
+			return false
+		}
+	}
+	return e.PID == t.root || e.Args.Child == t.root
+}
+
+func (t *tracing) line(text string) error {
+	_, err := fmt.Fprintln(t.out, render.Cut(text, t.app.tableOptions()))
+	return err
+}
+
+// traceLine is a line of the timeline. A live one cannot be laid out by what is yet to come, so the columns have the widths
+// that a time, a PID and a command name have at most.
+func traceLine(when, pid, inside, comm, text string) string {
+	return fmt.Sprintf("%-15s  %7s  %7s  %-15s  %s", when, pid, inside, comm, text)
+}
+
+// end prints what is printed at the end: tree or summary, and what was lost.
+func (t *tracing) end(r *traceReader) error {
+	lost, err := t.source.Lost()
+	if err != nil {
+		return err
+	}
+	gaps := t.lost(lost)
+	switch t.app.output {
+	case "tree":
+		err = t.printTree()
+	case "json":
+		err = t.printReport(gaps)
+	case "table":
+		err = t.printSummary(lost)
+	}
+	if err == nil {
+		err = t.flush()
+	}
+	t.app.gaps(gaps)
+	return err
+}
+
+// lost are gaps for what was not seen.
+func (t *tracing) lost(l trace.Lost) []nsinspect.Gap {
+	var gaps []nsinspect.Gap
+	add := func(n uint64, what, why, hint string) {
+		if n > 0 {
+			gaps = append(gaps, nsinspect.Gap{Subject: "the trace", Fact: fmt.Sprintf("%d %s", n, what), Error: why, Hint: hint})
+		}
+	}
+	add(l.Events, "events", "lost: they came faster than they were read", "")
+	add(l.Compat, "system calls of 32-bit programs", "not read: their numbers are others", "")
+	if t.history.Full {
+		gaps = append(gaps, nsinspect.Gap{Subject: "the trace", Fact: "the history of later events", Error: "not kept: too many", Hint: ""})
+	}
+	return gaps
+}
+
+// traceReport is -o json.
+type traceReport struct {
+	nsinspect.Report
+	Source  string          `json:"source"`
+	Events  []*events.Event `json:"events,omitempty"`
+	Summary events.Summary  `json:"summary"`
+}
+
+func (t *tracing) printReport(gaps []nsinspect.Gap) error {
+	if gaps == nil {
+		gaps = []nsinspect.Gap{}
+	}
+	return render.JSON(t.out, traceReport{
+		Report: nsinspect.Report{Schema: nsinspect.Schema, Kind: "Trace", Observer: t.observer, Gaps: gaps},
+		Source: t.source.Name(), Events: t.list, Summary: t.history.Summary(),
+	})
+}

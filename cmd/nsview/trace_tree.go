@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/nsinspect/shell"
+	"github.com/nsview/nsview/procscan/trace"
+)
+
+// printTree prints who came from whom, and between the births what each did.
+func (t *tracing) printTree() error {
+	keep := t.history.Concerned()
+	var roots []*render.Node
+	for _, p := range t.history.Roots {
+		if keep[p] || t.app.verbose {
+			roots = append(roots, t.node(p, keep))
+		}
+	}
+	if len(roots) == 0 {
+		t.app.warn("nothing had to do with namespaces")
+	}
+	return render.Tree(t.out, roots, t.app.tableOptions())
+}
+
+func (t *tracing) node(p *events.Process, keep map[*events.Process]bool) *render.Node {
+	n := &render.Node{Text: fmt.Sprintf("%d %s", p.PID, strings.Join(p.Comms, " -> "))}
+	if p.Born != nil {
+		n.Text = fmt.Sprintf("%s %s", clock(p.Born.Time), n.Text)
+		if p.Born.First() {
+			n.Text += fmt.Sprintf("  PID 1 of pid:%v", p.Born.Namespaces.PID)
+		}
+	}
+	for _, s := range p.Steps {
+		switch {
+		case s.Child != nil && !keep[s.Child] && !t.app.verbose:
+			continue
+		case s.Event != nil && t.flags.filter.Shows(s.Event):
+			n.Children = append(n.Children, &render.Node{Text: clock(s.Event.Time) + " " + s.Event.Text()})
+		}
+		if s.Child != nil {
+			n.Children = append(n.Children, t.node(s.Child, keep))
+		}
+	}
+	if p.Ended != nil && t.flags.filter.Shows(p.Ended) {
+		n.Children = append(n.Children, &render.Node{Text: clock(p.Ended.Time) + " " + p.Ended.Text()})
+	}
+	return n
+}
+
+func clock(at time.Time) string { return at.Local().Format("15:04:05.000000") }
+
+// printSummary prints what started, and what was seen at all.
+func (t *tracing) printSummary(lost trace.Lost) error {
+	s := t.history.Summary()
+	if !t.flags.summary {
+		if err := t.line(""); err != nil {
+			return err
+		}
+	}
+	for i := range s.Starts {
+		if err := t.printStart(&s.Starts[i]); err != nil {
+			return err
+		}
+	}
+	none := "none lost"
+	if lost.Events > 0 {
+		none = fmt.Sprintf("%d lost", lost.Events)
+	}
+	return t.line(fmt.Sprintf("%d events in %v, %d of them failures, %s; %d started in namespaces of their own", s.Events, s.Duration.Round(time.Millisecond), s.Failed, none, len(s.Starts)))
+}
+
+func (t *tracing) printStart(s *events.Start) error {
+	who := fmt.Sprintf("%s  PID %d on the host, %d inside", shell.Arguments(s.Command...), s.PID, s.InsidePID)
+	lines := [][2]string{{"started by", strings.Join(s.By, " -> ")}, {"new", namespaceList(s.New)}, {"shared", namespaceList(s.Shared)}}
+	var phases []string
+	for i, p := range s.Phases {
+		if i == 0 {
+			phases = append(phases, p.Name)
+			continue
+		}
+		phases = append(phases, fmt.Sprintf("+%v %s", p.Took.Round(10*time.Microsecond), p.Name))
+	}
+	lines = append(lines, [2]string{"steps", strings.Join(phases, ", ")})
+	if err := t.line(render.Escape(who)); err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if l[1] == "" {
+			l[1] = "-"
+		}
+		if err := t.line(fmt.Sprintf("  %-10s  %s", l[0], render.Escape(l[1]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func namespaceList(list []events.NewNamespace) string {
+	var parts []string
+	for _, n := range list {
+		parts = append(parts, string(n.Type)+":"+strconv.FormatUint(uint64(n.Inode), 10))
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,180 @@
+package events
+
+import (
+	"slices"
+	"time"
+
+	"github.com/nsview/nsview/nsinspect"
+)
+
+// History is what is kept of a trace for the questions that one event cannot answer: who came from whom, and what each
+// process did to namespaces.
+type History struct {
+	Roots  []*Process // those whose maker is not known, in the order in which they were seen
+	Events int        // how many were added
+	Full   bool       // it stopped keeping more
+
+	alive map[int]*Process
+	made  map[nsinspect.Inode]*Event // the namespaces that were made, and by which event
+	kept  int
+	first time.Time
+	last  time.Time
+}
+
+// Process is one process of a history.
+type Process struct {
+	PID, InsidePID int
+	Maker          *Process // who cloned it, which with CLONE_PARENT is not its parent; nil when not known
+	Born           *Event   // the clone; nil when it was there before
+	Comms          []string // its names, in order
+	Steps          []Step
+	Ended          *Event
+}
+
+// Step is something that a process did: an event, or with Child a birth.
+type Step struct {
+	Event *Event
+	Child *Process
+}
+
+// maxKept is how many events a History keeps, at about 1 kB each.
+const maxKept = 500_000
+
+// NewHistory is an empty one.
+func NewHistory() *History {
+	return &History{alive: map[int]*Process{}, made: map[nsinspect.Inode]*Event{}}
+}
+
+// Know tells of a process that was there before the trace, so that chains of processes begin where they do. Its parent is
+// to be told of first.
+func (h *History) Know(pid, ppid int, comm string) {
+	if h.alive[pid] == nil {
+		p := &Process{PID: pid, Comms: []string{comm}, Maker: h.alive[ppid]}
+		h.alive[pid] = p
+		if p.Maker == nil {
+			h.Roots = append(h.Roots, p)
+		} else {
+			p.Maker.Steps = append(p.Maker.Steps, Step{Child: p})
+		}
+	}
+}
+
+// Add takes note of an event.
+func (h *History) Add(e *Event) {
+	h.Events++
+	if h.first.IsZero() {
+		h.first = e.Time
+	}
+	h.last = e.Time
+	if h.kept >= maxKept {
+		h.Full = true
+		return
+	}
+	p := h.process(e)
+	switch {
+	case e.Born():
+		child := &Process{PID: e.Args.Child, InsidePID: e.Args.ChildInside, Maker: p, Born: e, Comms: []string{e.Comm}}
+		h.alive[child.PID] = child
+		p.Steps = append(p.Steps, Step{Event: e, Child: child})
+	case e.Type == Exit:
+		p.Ended = e
+		delete(h.alive, e.PID)
+	default:
+		p.Steps = append(p.Steps, Step{Event: e})
+	}
+	h.kept++
+	if e.Failed() {
+		return
+	}
+	switch e.Type {
+	case Name:
+		p.name(e.Args.Name)
+	case Exec:
+		p.name(e.Comm)
+	case Clone, Unshare:
+		for _, kind := range e.New() {
+			if inode := e.after(kind); h.made[inode] == nil {
+				h.made[inode] = e
+			}
+		}
+	}
+}
+
+// process is who did it.
+func (h *History) process(e *Event) *Process {
+	p := h.alive[e.PID]
+	if p == nil {
+		p = &Process{PID: e.PID, InsidePID: e.InsidePID, Comms: []string{e.Comm}}
+		h.alive[e.PID] = p
+		h.Roots = append(h.Roots, p)
+	}
+	p.InsidePID = e.InsidePID
+	return p
+}
+
+func (p *Process) name(comm string) {
+	if p.Comms[len(p.Comms)-1] != comm {
+		p.Comms = append(p.Comms, comm)
+	}
+}
+
+// Comm is what the process is called now.
+func (p *Process) Comm() string { return p.Comms[len(p.Comms)-1] }
+
+// Chain is the process and who it came from, the farthest first.
+func (p *Process) Chain() []*Process {
+	var chain []*Process
+	for ; p != nil; p = p.Maker {
+		chain = append(chain, p)
+	}
+	slices.Reverse(chain)
+	return chain
+}
+
+// Concerned are the processes that had to do with namespaces, and those that they came from.
+func (h *History) Concerned() map[*Process]bool {
+	concerned := map[*Process]bool{}
+	h.each(func(p *Process) {
+		if !p.concerned() {
+			return
+		}
+		for ; p != nil && !concerned[p]; p = p.Maker {
+			concerned[p] = true
+		}
+	})
+	return concerned
+}
+
+func (p *Process) concerned() bool {
+	return p.Born != nil && !p.Born.Plain() || slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return s.Event != nil && s.Child == nil && s.Event.concerned()
+	})
+}
+
+// concerned reports whether the event is one of namespaces.
+func (e *Event) concerned() bool {
+	switch e.Type {
+	case Unshare, Setns, Map:
+		return true
+	case Mount:
+		return e.Name == "pivot_root"
+	case Clone:
+		return !e.Plain()
+	}
+	return false
+}
+
+// each calls visit for every process. It takes no recursion: a chain of processes may be long.
+func (h *History) each(visit func(*Process)) {
+	queue := slices.Clone(h.Roots)
+	for len(queue) > 0 {
+		p := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		visit(p)
+		for _, s := range p.Steps {
+			if s.Child != nil {
+				queue = append(queue, s.Child)
+			}
+		}
+	}
+}

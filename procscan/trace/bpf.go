@@ -1,0 +1,171 @@
+package trace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect/events"
+)
+
+// BPF is the source for who may load programs: BPF programs on BTF tracepoints (Linux 5.11 with BTF), which see every
+// process of the host and stop none.
+type BPF struct {
+	collection *ebpf.Collection
+	links      []link.Link
+	reader     *ringbuf.Reader
+	boot       time.Time // when the clock of the records was 0
+}
+
+// wait is how long a record may lie in the buffer while the buffer is not nearly full.
+const wait = 50 * time.Millisecond
+
+// programs are those of bpf/trace.bpf.c in the order in which they are attached: a call whose end is seen without its
+// beginning was refused by seccomp(2).
+func programs() []string { return []string{"newtask", "exec", "on_exit", "enter", "leave"} }
+
+// initPIDNS is the inode of the initial PID namespace (include/uapi/linux/nsfs.h), which PIDs of records are of.
+const initPIDNS = 4026531836
+
+// OpenBPF loads and attaches the programs. What happens from its return on is seen.
+func OpenBPF() (*BPF, error) {
+	if object == nil {
+		return nil, errors.New("no BPF programs for this architecture")
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: "/proc/self/ns/pid", Err: err}
+	}
+	if st.Ino != initPIDNS {
+		return nil, errors.New("not in the initial PID namespace, whose PIDs BPF programs see")
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("read the BPF programs: %w", err)
+	}
+	b := &BPF{}
+	if b.collection, err = ebpf.NewCollection(spec); err != nil {
+		return nil, fmt.Errorf("load the BPF programs: %w", loadError(err))
+	}
+	if err := b.attach(); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// loadError is why the kernel refused, without the library's guess: it takes every EPERM for a limit on locked memory.
+func loadError(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) && errno == unix.EPERM {
+		return errno
+	}
+	return err
+}
+
+func (b *BPF) attach() (err error) {
+	if b.reader, err = ringbuf.NewReader(b.collection.Maps["events"]); err != nil {
+		return fmt.Errorf("read the ring buffer: %w", err)
+	}
+	b.boot = bootTime()
+	for _, name := range programs() {
+		l, err := link.AttachTracing(link.TracingOptions{Program: b.collection.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attach the BPF program %s: %w", name, loadError(err))
+		}
+		b.links = append(b.links, l)
+	}
+	return nil
+}
+
+// bootTime is when CLOCK_BOOTTIME was 0.
+func bootTime() time.Time {
+	var real, boot unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) // both clocks are always there
+	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
+	return time.Unix(0, real.Nano()-boot.Nano()).UTC()
+}
+
+// Name is what the source is.
+func (b *BPF) Name() string { return "BPF tracepoints" }
+
+// Run is [Source.Run].
+func (b *BPF) Run(ctx context.Context, see func(*events.Event) error) error {
+	var record ringbuf.Record
+	ended := false
+	for {
+		b.reader.SetDeadline(time.Now().Add(wait))
+		for {
+			err := b.reader.ReadInto(&record)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("read the ring buffer: %w", err)
+			}
+			e, err := b.decode(record.RawSample)
+			if err != nil {
+				return err
+			}
+			if err := see(e); err != nil {
+				return err
+			}
+		}
+		if ended {
+			return nil
+		}
+		if ctx.Err() != nil {
+			b.detach() // what is in the buffer now is all, and ends
+			ended = true
+		}
+	}
+}
+
+func (b *BPF) detach() {
+	for _, l := range b.links {
+		_ = l.Close() // of a descriptor
+	}
+	b.links = nil
+}
+
+// Lost is [Source.Lost].
+func (b *BPF) Lost() (Lost, error) {
+	var kinds [3]uint64 // as in bpf/trace.bpf.c: no place in the ring buffer, or among the calls that are going on; 32-bit calls
+	for i := range kinds {
+		var perCPU []uint64
+		if err := b.collection.Maps["lost"].Lookup(uint32(i), &perCPU); err != nil {
+			return Lost{}, fmt.Errorf("count lost events: %w", err)
+		}
+		for _, n := range perCPU {
+			kinds[i] += n
+		}
+	}
+	l := Lost{Events: kinds[0] + kinds[1], Compat: kinds[2]}
+	for _, name := range programs() {
+		stats, err := b.collection.Programs[name].Stats()
+		if err != nil {
+			return l, fmt.Errorf("count lost events: %w", err)
+		}
+		l.Events += stats.RecursionMisses
+	}
+	return l, nil
+}
+
+// Close removes the programs.
+func (b *BPF) Close() error {
+	b.detach()
+	var err error
+	if b.reader != nil {
+		err = b.reader.Close()
+	}
+	b.collection.Close()
+	return err
+}

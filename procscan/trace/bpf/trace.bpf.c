@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * How containers come to be: what tasks do to namespaces, as records in a ring buffer. Only BTF tracepoints are used: they
+ * need neither kprobes nor tracefs, and are gone the moment the descriptors are.
+ *
+ * What a system call got is read when it returns: the kernel has touched that memory then, which a page that was never
+ * used before has not been at the entry. A hostile thread may have changed it meanwhile.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "syscalls.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PROC_SUPER_MAGIC 0x9fa0
+#define NSFS_MAGIC 0x6e736673
+#define CLONE_THREAD 0x10000
+#define PR_SET_NAME 15
+#define SIGNAL_GROUP_EXIT 4
+#define USERNS_SETGROUPS_ALLOWED 1
+#define MOUNT_ATTR_IDMAP 0x100000
+
+/* Kinds of records; decode.go has the same. */
+enum { CLONE = 1, SYSCALL, EXEC, EXIT, MAP };
+
+struct nsset {
+	u32 user, pid, pid_children, mnt, net, uts, ipc, cgroup, time, time_children;
+};
+
+struct event {
+	u64 time;
+	s64 ret;
+	u64 args[6];
+	u64 caps;
+	u64 opener_caps;
+	u32 kind, nr;
+	u32 pid, tid, inside, ppid;
+	struct nsset before, after;
+	u32 ids[8];
+	char comm[16];
+	u32 x[8];
+	u16 len[4];
+	u32 seccomp;
+	u32 unused;
+	char data[8192];
+};
+#define HEADER __builtin_offsetof(struct event, data)
+#define STRING 1024 /* with the NUL; longer ones are cut */
+#define CONTENT 4095
+
+struct pending {
+	u64 args[6];
+	u32 nr, file; /* file: which of the id map files a write is to */
+	struct nsset before;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct event);
+} scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct pending);
+} pending SEC(".maps");
+
+/* What is not shown, by reason; the reader sums the CPUs up. */
+enum { LOST_FULL, LOST_PENDING, LOST_COMPAT, LOST_KINDS };
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOST_KINDS);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+static __always_inline void lose(u32 why)
+{
+	u64 *n = bpf_map_lookup_elem(&lost, &why);
+	if (n)
+		*n += 1;
+}
+
+static __always_inline void read_ns(struct nsset *s, struct task_struct *t)
+{
+	struct nsproxy *p = BPF_CORE_READ(t, nsproxy);
+	struct pid *pid = BPF_CORE_READ(t, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid up = {};
+
+	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
+	s->user = BPF_CORE_READ(t, cred, user_ns, ns.inum);
+	s->pid = BPF_CORE_READ(up.ns, ns.inum);
+	s->pid_children = BPF_CORE_READ(p, pid_ns_for_children, ns.inum);
+	s->mnt = BPF_CORE_READ(p, mnt_ns, ns.inum);
+	s->net = BPF_CORE_READ(p, net_ns, ns.inum);
+	s->uts = BPF_CORE_READ(p, uts_ns, ns.inum);
+	s->ipc = BPF_CORE_READ(p, ipc_ns, ns.inum);
+	s->cgroup = BPF_CORE_READ(p, cgroup_ns, ns.inum);
+	s->time = BPF_CORE_READ(p, time_ns, ns.inum);
+	s->time_children = BPF_CORE_READ(p, time_ns_for_children, ns.inum);
+}
+
+/* innermost is the number of a process in its own PID namespace. */
+static __always_inline u32 innermost(struct pid *pid)
+{
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid up = {};
+
+	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
+	return up.nr;
+}
+
+static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
+{
+	u32 zero = 0;
+	struct event *e = bpf_map_lookup_elem(&scratch, &zero);
+	const struct cred *c;
+
+	if (!e)
+		return NULL;
+	__builtin_memset(e, 0, HEADER);
+	e->time = bpf_ktime_get_boot_ns();
+	e->kind = kind;
+	e->pid = BPF_CORE_READ(t, tgid);
+	e->tid = BPF_CORE_READ(t, pid);
+	e->inside = innermost(BPF_CORE_READ(t, signal, pids[1]));
+	e->ppid = BPF_CORE_READ(t, real_parent, tgid);
+	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &t->comm);
+	read_ns(&e->after, t);
+	c = BPF_CORE_READ(t, cred);
+	e->ids[0] = BPF_CORE_READ(c, uid.val);
+	e->ids[1] = BPF_CORE_READ(c, euid.val);
+	e->ids[2] = BPF_CORE_READ(c, suid.val);
+	e->ids[3] = BPF_CORE_READ(c, fsuid.val);
+	e->ids[4] = BPF_CORE_READ(c, gid.val);
+	e->ids[5] = BPF_CORE_READ(c, egid.val);
+	e->ids[6] = BPF_CORE_READ(c, sgid.val);
+	e->ids[7] = BPF_CORE_READ(c, fsgid.val);
+	bpf_probe_read_kernel(&e->caps, sizeof(e->caps), &c->cap_effective);
+	return e;
+}
+
+/* A wake-up for each record would cost the traced more than the record does. */
+static __always_inline void send(struct event *e, u32 size)
+{
+	u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= (256 << 10) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+
+	if (bpf_ringbuf_output(&events, e, HEADER + (size & (sizeof(e->data) - 1)), flags))
+		lose(LOST_FULL);
+}
+
+/* text appends string i, from the memory of the process, and returns the new size. */
+static __always_inline u32 text(struct event *e, u32 off, int i, u64 from)
+{
+	long n;
+
+	off &= CONTENT;
+	if (!from || off > CONTENT - STRING)
+		return off;
+	n = bpf_probe_read_user_str(&e->data[off], STRING, (void *)from);
+	if (n <= 0)
+		return off;
+	e->len[i] = n;
+	return off + n;
+}
+
+static __always_inline u32 bytes(struct event *e, u32 off, int i, u64 from, u64 n)
+{
+	off &= CONTENT;
+	if (n > STRING)
+		n = STRING;
+	if (!from || !n || off > CONTENT - STRING)
+		return off;
+	if (bpf_probe_read_user(&e->data[off], n & 2047, (void *)from))
+		return off;
+	e->len[i] = n;
+	return off + n;
+}
+
+SEC("tp_btf/task_newtask")
+int newtask(u64 *ctx)
+{
+	struct task_struct *child = (void *)ctx[0], *t = (void *)bpf_get_current_task();
+	u64 flags = ctx[1];
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	struct pending *p;
+	struct event *e;
+
+	if (flags & CLONE_THREAD)
+		return 0;
+	e = new_event(t, CLONE);
+	if (!e)
+		return 0;
+	p = bpf_map_lookup_elem(&pending, &tid);
+	if (p)
+		e->nr = p->nr;
+	e->args[0] = flags;
+	e->before = e->after;
+	read_ns(&e->after, child);
+	e->x[0] = BPF_CORE_READ(child, tgid);
+	e->x[1] = innermost(BPF_CORE_READ(child, thread_pid));
+	e->x[2] = BPF_CORE_READ(child, real_parent, tgid);
+	send(e, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int exec(u64 *ctx)
+{
+	struct task_struct *t = (void *)ctx[0];
+	struct linux_binprm *b = (void *)ctx[2];
+	u32 old = ctx[1], tid = BPF_CORE_READ(t, pid), off = 0;
+	struct pending *p;
+	struct event *e = new_event(t, EXEC);
+	struct mm_struct *mm;
+	u64 start;
+	long n;
+
+	if (!e)
+		return 0;
+	p = bpf_map_lookup_elem(&pending, &old);
+	e->before = e->after;
+	if (p) {
+		e->before = p->before;
+		e->nr = p->nr;
+		bpf_map_delete_elem(&pending, &old);
+	}
+	if (old != tid)
+		bpf_map_delete_elem(&pending, &tid);
+	n = bpf_probe_read_kernel_str(e->data, STRING, BPF_CORE_READ(b, filename));
+	if (n > 0)
+		off = e->len[0] = n;
+	mm = BPF_CORE_READ(t, mm);
+	start = BPF_CORE_READ(mm, arg_start);
+	e->x[0] = BPF_CORE_READ(mm, arg_end) - start;
+	off = bytes(e, off, 1, start, e->x[0]);
+	send(e, off);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(u64 *ctx)
+{
+	struct task_struct *t = (void *)ctx[0];
+	u32 tid = BPF_CORE_READ(t, pid);
+	struct signal_struct *s = BPF_CORE_READ(t, signal);
+	struct event *e;
+
+	bpf_map_delete_elem(&pending, &tid);
+	if (BPF_CORE_READ(s, live.counter) > 0)
+		return 0;
+	e = new_event(t, EXIT);
+	if (!e)
+		return 0;
+	e->before = e->after;
+	if (BPF_CORE_READ(s, flags) & SIGNAL_GROUP_EXIT)
+		e->ret = BPF_CORE_READ(s, group_exit_code);
+	else
+		e->ret = BPF_CORE_READ(t, group_leader, exit_code);
+	/* The name of the process is its leader's. */
+	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &BPF_CORE_READ(t, group_leader)->comm);
+	send(e, 0);
+	return 0;
+}
+
+/* compat: a 32-bit system call, whose number means another one. */
+static __always_inline bool compat(struct task_struct *t, long nr)
+{
+#ifdef __TARGET_ARCH_x86
+	return BPF_CORE_READ(t, thread_info.status) & 2 || nr & 0x40000000;
+#else
+	return BPF_CORE_READ(t, thread_info.flags) >> 22 & 1;
+#endif
+}
+
+static __always_inline void read_args(u64 *args, void *regs)
+{
+#ifdef __TARGET_ARCH_x86
+	struct pt_regs *r = regs;
+	args[0] = BPF_CORE_READ(r, di);
+	args[1] = BPF_CORE_READ(r, si);
+	args[2] = BPF_CORE_READ(r, dx);
+	args[3] = BPF_CORE_READ(r, r10);
+	args[4] = BPF_CORE_READ(r, r8);
+	args[5] = BPF_CORE_READ(r, r9);
+#else
+	struct pt_regs *r = regs;
+	args[0] = BPF_CORE_READ(r, orig_x0);
+	args[1] = BPF_CORE_READ(r, regs[1]);
+	args[2] = BPF_CORE_READ(r, regs[2]);
+	args[3] = BPF_CORE_READ(r, regs[3]);
+	args[4] = BPF_CORE_READ(r, regs[4]);
+	args[5] = BPF_CORE_READ(r, regs[5]);
+#endif
+}
+
+static __always_inline struct file *file_of(struct task_struct *t, u32 fd)
+{
+	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
+	struct file **table = BPF_CORE_READ(fdt, fd), *f = NULL;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&f, sizeof(f), table + fd);
+	return f;
+}
+
+/* map_file: 1 to 4 when the descriptor is /proc/PID/uid_map, gid_map, projid_map or setgroups, else 0. */
+static __always_inline u32 map_file(struct file *f)
+{
+	char name[12] = {};
+
+	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(f, f_path.dentry, d_name.name));
+	if (name[0] == 's' && name[1] == 'e' && name[2] == 't' && name[3] == 'g' && name[4] == 'r' && name[9] == 0 && name[8] == 's')
+		return 4;
+	if (name[0] == 'u' && name[1] == 'i' && name[2] == 'd' && name[3] == '_' && name[4] == 'm' && name[7] == 0)
+		return 1;
+	if (name[0] == 'g' && name[1] == 'i' && name[2] == 'd' && name[3] == '_' && name[4] == 'm' && name[7] == 0)
+		return 2;
+	if (name[0] == 'p' && name[1] == 'r' && name[2] == 'o' && name[3] == 'j' && name[4] == 'i' && name[6] == '_' && name[10] == 0)
+		return 3;
+	return 0;
+}
+
+/* wanted reports whether a system call is one that is shown. */
+static __always_inline bool wanted(long nr)
+{
+	switch (nr) {
+#ifdef NR_fork
+	case NR_fork:
+	case NR_vfork:
+#endif
+	case NR_write:
+	case NR_pwrite64:
+	case NR_writev:
+	case NR_clone:
+	case NR_clone3:
+	case NR_execve:
+	case NR_execveat:
+	case NR_setuid:
+	case NR_setgid:
+	case NR_setreuid:
+	case NR_setregid:
+	case NR_setgroups:
+	case NR_setresuid:
+	case NR_setresgid:
+	case NR_setfsuid:
+	case NR_setfsgid:
+	case NR_pivot_root:
+	case NR_prctl:
+	case NR_chroot:
+	case NR_mount:
+	case NR_umount2:
+	case NR_unshare:
+	case NR_setns:
+	case NR_open_tree:
+	case NR_move_mount:
+	case NR_fsopen:
+	case NR_fsmount:
+	case NR_mount_setattr:
+		return 1;
+	}
+	return 0;
+}
+
+/* ignored: a call of that number that is none of ours, by its arguments. */
+static __always_inline bool ignored(struct task_struct *t, long nr, u64 *args, u32 *file)
+{
+	u64 flags;
+
+	switch (nr) {
+	case NR_write:
+	case NR_pwrite64:
+	case NR_writev:
+		*file = map_file(file_of(t, args[0]));
+		return !*file;
+	case NR_prctl:
+		return (u32)args[0] != PR_SET_NAME;
+	case NR_clone:
+		return args[0] & CLONE_THREAD;
+	case NR_clone3:
+		flags = 0;
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)args[0]);
+		return flags & CLONE_THREAD;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int enter(u64 *ctx)
+{
+	long nr = ctx[1];
+	struct pending p = {};
+	struct task_struct *t;
+	u32 tid, file = 0;
+
+	if (!wanted(nr & ~0x40000000))
+		return 0;
+	t = (void *)bpf_get_current_task();
+	if (compat(t, nr)) {
+		lose(LOST_COMPAT);
+		return 0;
+	}
+	read_args(p.args, (void *)ctx[0]);
+	if (ignored(t, nr, p.args, &file))
+		return 0;
+	p.nr = nr;
+	p.file = file;
+	read_ns(&p.before, t);
+	bpf_probe_read_kernel(p.comm, sizeof(p.comm), &t->comm);
+	tid = BPF_CORE_READ(t, pid);
+	if (bpf_map_update_elem(&pending, &tid, &p, BPF_ANY))
+		lose(LOST_PENDING);
+	return 0;
+}
+
+/* ns_of_fd is the inode of the namespace that a descriptor stands for, or 0. */
+static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
+{
+	struct file *f = file_of(t, fd);
+
+	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != NSFS_MAGIC)
+		return 0;
+	return BPF_CORE_READ(f, f_inode, i_ino);
+}
+
+/* parent_map appends the extents of the parent, by which the kernel has judged a map. */
+static __always_inline u32 parent_map(struct event *e, u32 off, struct user_namespace *parent, u32 file)
+{
+	struct uid_gid_map *m = (void *)parent + (file == 2 ? bpf_core_field_offset(struct user_namespace, gid_map) :
+							       bpf_core_field_offset(struct user_namespace, uid_map));
+	u32 n = BPF_CORE_READ(m, nr_extents);
+	void *from = (void *)m + bpf_core_field_offset(struct uid_gid_map, extent);
+
+	if (n > 5)
+		from = BPF_CORE_READ(m, forward);
+	if (n > 340)
+		n = 340;
+	n *= sizeof(struct uid_gid_extent);
+	off &= CONTENT;
+	if (!parent || bpf_probe_read_kernel(&e->data[off], n & CONTENT, from))
+		return off;
+	e->len[1] = n;
+	return off + n;
+}
+
+static __always_inline u32 map_write(struct event *e, struct task_struct *t, struct pending *p, s64 ret)
+{
+	struct file *f = file_of(t, p->args[0]);
+	struct inode *inode = BPF_CORE_READ(f, f_inode);
+	struct pid *target;
+	struct seq_file *seq = BPF_CORE_READ(f, private_data);
+	struct user_namespace *ns;
+	const struct cred *opener = BPF_CORE_READ(f, f_cred);
+	struct upid up = {};
+	u64 from = p->args[1], n = p->args[2];
+
+	e->kind = MAP;
+	if (!f)
+		return 0;
+	target = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
+	target = BPF_CORE_READ((struct proc_inode *)target, pid);
+	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid), (void *)target + bpf_core_field_offset(struct pid, numbers));
+	e->x[0] = up.nr;
+	ns = BPF_CORE_READ(seq, private); /* proc_id_map_open and proc_setgroups_open put it there */
+	e->x[1] = BPF_CORE_READ(ns, ns.inum);
+	e->x[2] = BPF_CORE_READ(ns, parent, ns.inum);
+	e->x[3] = BPF_CORE_READ(ns, owner.val);
+	e->x[4] = BPF_CORE_READ(opener, user_ns, ns.inum);
+	e->x[5] = BPF_CORE_READ(opener, euid.val);
+	e->x[6] = BPF_CORE_READ(opener, egid.val);
+	e->x[7] = p->file | (BPF_CORE_READ(ns, uid_map.nr_extents) ? 16 : 0) | (BPF_CORE_READ(ns, gid_map.nr_extents) ? 32 : 0) |
+		  (BPF_CORE_READ(ns, flags) & USERNS_SETGROUPS_ALLOWED ? 64 : 0) | (BPF_CORE_READ(ns, parent_could_setfcap) ? 128 : 0);
+	bpf_probe_read_kernel(&e->opener_caps, sizeof(e->opener_caps), &opener->cap_effective);
+	if (p->nr == NR_writev) {
+		u64 iov[2] = {};
+		bpf_probe_read_user(iov, sizeof(iov), (void *)from);
+		from = iov[0];
+		n = iov[1];
+	}
+	if (n > CONTENT)
+		n = CONTENT;
+	if (bpf_probe_read_user(e->data, n & CONTENT, (void *)from))
+		n = 0;
+	e->len[0] = n;
+	return ret < 0 ? parent_map(e, n, BPF_CORE_READ(ns, parent), p->file) : n;
+}
+
+SEC("tp_btf/sys_exit")
+int leave(u64 *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	u32 tid = (u32)bpf_get_current_pid_tgid(), off = 0;
+	s64 ret = ctx[1];
+	struct pending *entered = bpf_map_lookup_elem(&pending, &tid), call = {}, *p = &call;
+	struct event *e;
+	long nr;
+
+	if (entered) {
+		call = *entered;
+	} else {
+		/* A call that seccomp(2) refuses is never entered. */
+		struct pt_regs *r = (void *)ctx[0];
+		if (ret >= 0 || ret < -4095)
+			return 0;
+#ifdef __TARGET_ARCH_x86
+		nr = BPF_CORE_READ(r, orig_ax);
+#else
+		nr = BPF_CORE_READ(r, syscallno);
+#endif
+		if (!wanted(nr) || compat(t, nr))
+			return 0;
+		read_args(call.args, r);
+		if (ignored(t, nr, call.args, &call.file))
+			return 0;
+		call.nr = nr;
+		read_ns(&call.before, t);
+		bpf_probe_read_kernel(call.comm, sizeof(call.comm), &t->comm);
+	}
+	nr = p->nr;
+	/* What newtask and exec have told already. */
+	switch (nr) {
+	case NR_clone:
+	case NR_clone3:
+#ifdef NR_fork
+	case NR_fork:
+	case NR_vfork:
+#endif
+	case NR_execve:
+	case NR_execveat:
+		if (ret >= 0)
+			goto out;
+	}
+	e = new_event(t, SYSCALL);
+	if (!e)
+		goto out;
+	e->nr = nr;
+	e->ret = ret;
+	e->before = p->before;
+	e->seccomp = !entered;
+	__builtin_memcpy(e->args, p->args, sizeof(e->args));
+	__builtin_memcpy(e->comm, p->comm, sizeof(e->comm));
+	switch (nr) {
+	case NR_write:
+	case NR_pwrite64:
+	case NR_writev:
+		off = map_write(e, t, p, ret);
+		break;
+	case NR_setns:
+		e->x[0] = ns_of_fd(t, p->args[0]);
+		break;
+	case NR_clone3:
+		off = bytes(e, 0, 0, p->args[0], 88);
+		break;
+	case NR_prctl:
+	case NR_execveat:
+	case NR_move_mount:
+	case NR_open_tree:
+	case NR_mount_setattr:
+		off = text(e, 0, 0, p->args[1]);
+		if (nr == NR_move_mount)
+			off = text(e, off, 1, p->args[3]);
+		if (nr == NR_mount_setattr) {
+			u64 attr[4] = {};
+			off = bytes(e, off, 1, p->args[3], 32);
+			bpf_probe_read_user(attr, sizeof(attr), (void *)p->args[3]);
+			if (attr[0] & MOUNT_ATTR_IDMAP)
+				e->x[0] = ns_of_fd(t, attr[3]);
+		}
+		break;
+	case NR_setgroups:
+		off = bytes(e, 0, 0, p->args[1], (p->args[0] & 0xffff) * 4);
+		break;
+	case NR_execve:
+	case NR_chroot:
+	case NR_umount2:
+	case NR_fsopen:
+		off = text(e, 0, 0, p->args[0]);
+		break;
+	case NR_pivot_root:
+	case NR_mount:
+		off = text(e, 0, 0, p->args[0]);
+		off = text(e, off, 1, p->args[1]);
+		if (nr == NR_mount) {
+			off = text(e, off, 2, p->args[2]);
+			off = text(e, off, 3, p->args[4]);
+		}
+		break;
+	}
+	send(e, off);
+out:
+	bpf_map_delete_elem(&pending, &tid);
+	return 0;
+}

@@ -145,7 +145,7 @@ type nameError struct {
 
 // nameFiles reads passwd and group files, each once: containers of one image often share theirs.
 type nameFiles struct {
-	facts Fact // UserNames, GroupNames
+	facts Fact // which files
 
 	mu     sync.Mutex
 	byFile map[fileVersion]map[idmap.Inside]string
@@ -174,7 +174,7 @@ func (n *nameFiles) below(dir string) (rootNames, error) {
 		name string
 		fact Fact
 		into *map[idmap.Inside]string
-	}{{"passwd", UserNames, &names.users}, {"group", GroupNames, &names.groups}} {
+	}{{"passwd", UserNames | CreatorNames, &names.users}, {"group", GroupNames, &names.groups}} {
 		if n.facts&file.fact == 0 {
 			continue
 		}

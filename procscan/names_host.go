@@ -42,21 +42,17 @@ func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
 // hostIDs are the ids that the snapshot may want to name on the host's side.
 func (s *scanner) hostIDs() (uids, gids []idmap.Inside) {
 	users, groups := map[idmap.Inside]bool{}, map[idmap.Inside]bool{}
-	defer func() {
-		if s.opts.Facts&UserNames == 0 {
-			uids = nil
-		}
-		if s.opts.Facts&GroupNames == 0 {
-			gids = nil
-		}
-	}()
 	for i := range s.snap.Processes {
 		c := &s.snap.Processes[i].Cred
-		for _, id := range []idmap.Kernel{c.UID.Real, c.UID.Effective, c.UID.Saved, c.UID.FS} {
-			users[idmap.Inside(id)] = true
+		if s.opts.Facts&UserNames != 0 {
+			for _, id := range []idmap.Kernel{c.UID.Real, c.UID.Effective, c.UID.Saved, c.UID.FS} {
+				users[idmap.Inside(id)] = true
+			}
 		}
-		for _, id := range []idmap.Kernel{c.GID.Real, c.GID.Effective, c.GID.Saved, c.GID.FS} {
-			groups[idmap.Inside(id)] = true
+		if s.opts.Facts&GroupNames != 0 {
+			for _, id := range []idmap.Kernel{c.GID.Real, c.GID.Effective, c.GID.Saved, c.GID.FS} {
+				groups[idmap.Inside(id)] = true
+			}
 		}
 	}
 	for i := range s.snap.Namespaces {

@@ -7,14 +7,15 @@ type Fact uint
 
 // What can be asked for.
 const (
-	Args       Fact = 1 << iota // command lines
-	Graph                       // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
-	Mounts                      // mount tables
-	UserNames                   // user names of the host and of every container
-	GroupNames                  // group names of both
-	FDPins                      // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
-	Brief                       // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
-	Threads                     // threads whose namespaces or credentials differ from their process's
+	Args         Fact = 1 << iota // command lines
+	Graph                         // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
+	Mounts                        // mount tables
+	UserNames                     // user names of the host and of every container
+	GroupNames                    // group names of both
+	CreatorNames                  // user names of the host, for the creators of user namespaces only
+	FDPins                        // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
+	Brief                         // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
+	Threads                       // threads whose namespaces or credentials differ from their process's
 )
 
 // Names are user and group names.

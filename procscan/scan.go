@@ -31,8 +31,12 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	if o.Facts&Mounts != 0 {
 		s.readMounts(ctx)
 	}
-	if o.Facts&Names != 0 {
+	switch {
+	case o.Facts&Names != 0:
 		s.readNames(ctx)
+	case o.Facts&CreatorNames != 0:
+		s.snap.Names = []nsinspect.NameTable{s.readHostNames(ctx)}
+		s.snap.Observer.Names = 0
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

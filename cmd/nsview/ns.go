@@ -72,7 +72,7 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 		}
 		query.Types = append(query.Types, nsinspect.Type(name))
 	}
-	facts := procscan.Graph | procscan.Names
+	facts := procscan.Graph | procscan.CreatorNames
 	if f.pins || a.structured() {
 		facts |= procscan.FDPins
 	}

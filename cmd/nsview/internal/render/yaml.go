@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -97,14 +96,24 @@ func (y *yamlWriter) composite(open json.Delim, before, indent string) error {
 	return err
 }
 
-// plainYAML is what no YAML parser takes for anything but a string, apart from the words below.
-var plainYAML = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./@+=-]*$`)
+// plainYAML reports whether no YAML parser takes s for anything but a string, apart from the words below: letters, digits
+// and some signs after a letter, _ or /.
+func plainYAML(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '/'
+		if !letter && (i == 0 || (c < '0' || c > '9') && !strings.ContainsRune(".@+=-", rune(c))) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // yamlString is a string as it stands in the document.
 func yamlString(s string) string {
 	// YAML 1.1 knows these words as values, also where 1.2 no longer does.
 	words := []string{"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
-	if plainYAML.MatchString(s) && !slices.Contains(words, strings.ToLower(s)) {
+	if plainYAML(s) && !slices.Contains(words, strings.ToLower(s)) {
 		return s
 	}
 	var b strings.Builder

@@ -25,8 +25,12 @@ func permissionChanges(p problem) []change {
 	if n == nil || p.v.Errno != "EACCES" && p.v.Rule != RuleProtectedHardlinks || n.Type == Symlink || placeOf(p.s, n).path == "" {
 		return nil
 	}
+	offers := []func(*problem, uint32) (change, bool){aclUser, classBits}
+	for _, group := range firstFew(append([]idmap.Kernel{p.s.Cred.GID.FS}, p.s.Cred.Groups...)) {
+		offers = append(offers, func(p *problem, perm uint32) (change, bool) { return ownGroup(p, group, perm) })
+	}
 	var list []change
-	for _, offer := range []func(*problem, uint32) (change, bool){aclUser, classBits, ownGroup} {
+	for _, offer := range offers {
 		for _, perm := range wants {
 			if c, ok := offer(&p, perm); ok && p.gets(c) {
 				list = append(list, c)
@@ -36,6 +40,9 @@ func permissionChanges(p problem) []change {
 	}
 	return list
 }
+
+// firstFew are the groups that a fix may be about: some subjects are in hundreds.
+func firstFew(groups []idmap.Kernel) []idmap.Kernel { return groups[:min(len(groups), 4)] }
 
 // aclUser is an ACL entry for the subject's own id.
 func aclUser(p *problem, perm uint32) (change, bool) {
@@ -198,33 +205,27 @@ func aclGroup(p *problem, perm uint32) (change, bool) {
 
 // ownGroup gives the file to one of the subject's groups, with permissions for that group. Never a directory on the way:
 // others use it too.
-func ownGroup(p *problem, perm uint32) (change, bool) {
+func ownGroup(p *problem, group idmap.Kernel, perm uint32) (change, bool) {
 	n, at := p.node, placeOf(p.s, p.node)
-	if n.ACL != nil || p.s.isOwner(n) || p.s.inGroup(n.GID.Seen) || !atEnd(p.w, n) {
+	id, ok := at.written(p.w.Host, n.Mount, idmap.GID, group)
+	if !ok || n.ACL != nil || p.s.isOwner(n) || p.s.inGroup(n.GID.Seen) || !atEnd(p.w, n) {
 		return change{}, false
 	}
-	for _, group := range append([]idmap.Kernel{p.s.Cred.GID.FS}, p.s.Cred.Groups...) {
-		id, ok := at.written(p.w.Host, n.Mount, idmap.GID, group)
-		if !ok {
-			continue
-		}
-		more := (perm | p.s.granted(n)) &^ (n.Mode >> 3 & 7)
-		commands := []string{shell.Command("chgrp", "-h", "--", id.String(), at.path)}
-		if more != 0 {
-			commands = append(commands, shell.Command("chmod", "g+"+permLetters(more), "--", at.path))
-		}
-		who := p.s.called(p.w.Host, idmap.GID, group)
-		return change{
-			kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, verbs(n, n.Mode>>3&7|more)),
-			commands: commands,
-			opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, verbs(n, n.Mode>>3&7|more), shell.Arguments(n.Path)),
-			apply: func(_ *Subject, w *Walk) {
-				setOwner(w, n, idmap.UnmappedKernel, group)
-				eachAlias(w, n, func(x *Node) { x.Mode |= more << 3 })
-			},
-		}, true
+	more := (perm | p.s.granted(n)) &^ (n.Mode >> 3 & 7)
+	commands := []string{shell.Command("chgrp", "-h", "--", id.String(), at.path)}
+	if more != 0 {
+		commands = append(commands, shell.Command("chmod", "g+"+permLetters(more), "--", at.path))
 	}
-	return change{}, false
+	who, may := p.s.called(p.w.Host, idmap.GID, group), verbs(n, n.Mode>>3&7|more)
+	return change{
+		kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, may),
+		commands: commands,
+		opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, may, shell.Arguments(n.Path)),
+		apply: func(_ *Subject, w *Walk) {
+			setOwner(w, n, idmap.UnmappedKernel, group)
+			eachAlias(w, n, func(x *Node) { x.Mode |= more << 3 })
+		},
+	}, true
 }
 
 // atEnd reports whether n is what a path names or the directory that it is in, and not the root.

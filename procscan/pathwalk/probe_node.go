@@ -49,7 +49,7 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 		name = path.Join(r.base, where)
 	}
 	n.Host = r.hostPath(name, m, &x)
-	if !n.UID.Known || !n.GID.Known {
+	if !n.UID.Known || !n.GID.Known || !n.UID.OnDisk.Mapped() || !n.GID.OnDisk.Mapped() {
 		r.askElsewhere(n, name, m, &x)
 	}
 	switch n.Type {

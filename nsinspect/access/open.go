@@ -195,7 +195,7 @@ func (j *judge) access() {
 		j.fsuid, j.fsgid = c.UID.Real, c.GID.Real
 		j.caps = 0
 		if root := j.ns.UID.ToOutside(0); j.ns.Initial && c.UID.Real == 0 || !j.ns.Initial && root.Mapped() && root == c.UID.Real {
-			j.caps = c.CapPrm
+			j.caps = c.CapPrm &^ j.noCaps
 		}
 		j.assume("the target's securebits do not have SECBIT_NO_SETUID_FIXUP")
 	}

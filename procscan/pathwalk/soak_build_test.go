@@ -121,6 +121,22 @@ func capset(eff, prm, inh uint64) error {
 	return nil
 }
 
+// asFSUser does something with other ids for files, and all capabilities still.
+func asFSUser(uid, gid int, do func() error) error {
+	set := func(uid, gid int) error {
+		unix.RawSyscall(unix.SYS_SETFSGID, uintptr(gid), 0, 0)
+		unix.RawSyscall(unix.SYS_SETFSUID, uintptr(uid), 0, 0)
+		return capset(allCaps, allCaps, 0) // setfsuid(2) took those that are about files
+	}
+	if err := set(uid, gid); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return set(unix.Geteuid(), unix.Getegid())
+}
+
 // become takes the credentials of a subject.
 func (s *subject) become() error {
 	if s.Cwd != "" {
@@ -201,15 +217,14 @@ func (a *act) make(ids int) error {
 	case "socket":
 		err = unix.Mknod(p, unix.S_IFSOCK|0o644, 0)
 	case "device":
-		err = unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))) // null
+		// A file system of a user namespace takes ids of that only, and a device only from the host.
+		err = asFSUser(a.UID, a.GID, func() error { return unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))) }) // null
 	case "flag":
 		return setFlag(p, map[string]int{"immutable": flagImmutable, "append": flagAppend}[a.Text])
 	case "xattr":
 		return unix.Setxattr(p, a.Text, xattrValue(a.Text), 0)
-	case "tmpfs":
-		return unix.Mount("tmpfs", p, "tmpfs", 0, a.Text)
-	case "overlay":
-		return unix.Mount("overlay", p, "overlay", 0, a.Text)
+	case "tmpfs", "ramfs", "overlay":
+		return unix.Mount(a.Kind, p, a.Kind, 0, a.Text)
 	case "read-only": // the file system, not the mount
 		if err := unix.Mount("", p, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 			return err

@@ -15,7 +15,8 @@ import (
 )
 
 // BenchmarkAccessBatch asks nsview access --batch about many paths of one target in a user namespace of its own, and
-// reports questions a second of wall time with one processor, and of processor time, start-up included.
+// reports questions a second of wall time with one processor, and of processor time, start-up included, and what strace
+// counts of system calls that do something with files or processes a question.
 func BenchmarkAccessBatch(b *testing.B) {
 	const files, questions = 1000, 20_000
 	target := exec.Command("sleep", "3600")
@@ -85,6 +86,9 @@ func BenchmarkAccessBatch(b *testing.B) {
 		wall = append(wall, questions/time.Since(begin).Seconds())
 		cpu = append(cpu, questions/(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()).Seconds())
 	}
+	if n, ok := callsPerQuestion(b, asked.String()); ok {
+		b.ReportMetric(n, "calls/question")
+	}
 	b.ReportMetric(median(wall), "questions/s")
 	b.ReportMetric(median(cpu), "questions/cpu-s")
 }
@@ -92,4 +96,34 @@ func BenchmarkAccessBatch(b *testing.B) {
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]
+}
+
+// callsPerQuestion is what 1000 more questions need of system calls. Those by which the Go runtime schedules do not count.
+func callsPerQuestion(b *testing.B, asked string) (float64, bool) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		return 0, false
+	}
+	lines := strings.SplitAfter(asked, "\n")
+	count := func(questions int) (calls int) {
+		log := filepath.Join(b.TempDir(), "calls")
+		cmd := exec.Command(strace, "-f", "-qq", "-o", log, "-e", "trace=!futex,nanosleep,clock_nanosleep,epoll_pwait,tgkill,getpid,rt_sigreturn,sched_yield,madvise,mmap,clone,clone3", "nsview", "access", "--batch")
+		cmd.Stdin = strings.NewReader(strings.Join(lines[:questions], ""))
+		if err := cmd.Run(); err != nil {
+			b.Fatal(err)
+		}
+		text, err := os.ReadFile(log)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if !strings.Contains(line, " resumed>") && !strings.Contains(line, "--- SIG") && !strings.Contains(line, "+++ ") {
+				calls++
+			}
+		}
+		return calls
+	}
+	const first, more = 100, 1000
+	before := count(first)
+	return float64(count(first+more)-before) / more, true
 }

@@ -28,12 +28,13 @@ type probe struct {
 
 	held    map[string]*procscan.Held
 	pins    map[nsinspect.Inode]*pinned
-	owner   map[uint64]superOwner // by unique mount id, which is never given twice
-	ready   *taskNow              // of the process whose credentials were read last, for one walk
-	sysctls map[string]int        // open files, -1 when there is none
-	watch   *procscan.MountWatch  // of the observer's mounts, nil where they cannot be read
-	devs    map[string]bool       // superblocks of those, by Dev; nil: not yet
-	buf     []byte                // scratch space
+	owner   map[uint64]superOwner                       // by unique mount id, which is never given twice
+	above   map[nsinspect.Inode][]*nsinspect.MountTable // by user namespace: see tablesAbove
+	ready   *taskNow                                    // of the process whose credentials were read last, for one walk
+	sysctls map[string]int                              // open files, -1 when there is none
+	watch   *procscan.MountWatch                        // of the observer's mounts, nil where they cannot be read
+	devs    map[string]bool                             // superblocks of those, by Dev; nil: not yet
+	buf     []byte                                      // scratch space
 
 	fdDir     int  // /proc/self/fd, opened O_PATH
 	noXattrAt bool // the kernel has no getxattrat(2)
@@ -61,7 +62,7 @@ type taskNow struct {
 func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 	p := &probe{
 		work: make(chan func()), closed: make(chan struct{}),
-		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{},
+		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
 		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
 	}
 	p.host = &access.Host{
@@ -107,6 +108,7 @@ func (p *probe) unpin() {
 	}
 	clear(p.pins)
 	clear(p.owner)
+	clear(p.above)
 }
 
 func closeFD(fd int) {

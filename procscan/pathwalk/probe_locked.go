@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 )
 
@@ -11,15 +12,11 @@ import (
 // copy that such a namespace starts with, and binds of it, have those locked (lock_mnt_tree() in fs/namespace.c). No
 // interface shows it, so each flag counts that a mount of the same files has there too.
 func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
-	if t.Owner == p.snap.Observer.UserNS {
+	if t.Owner == p.snap.Observer.UserNS || !m.ReadOnly && !m.NoExec && !m.NoDev {
 		return nil
 	}
 	var flags []string
-	for i := range p.snap.MountTables {
-		table := &p.snap.MountTables[i]
-		if n := p.snap.Namespace(table.MntNS); n == nil || !access.IsAncestor(p.host.UserNS, n.OwnerUserNS, t.Owner) {
-			continue
-		}
+	for _, table := range p.tablesAbove(t.Owner) {
 		for k := range table.Mounts {
 			from := &table.Mounts[k]
 			if from.Dev != m.Super.Dev || !belongs(root, from.Root) {
@@ -34,6 +31,22 @@ func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
 	}
 	slices.Sort(flags)
 	return flags
+}
+
+// tablesAbove are the mount tables of namespaces that a user namespace above ns owns.
+func (p *probe) tablesAbove(ns nsinspect.Inode) []*nsinspect.MountTable {
+	tables, known := p.above[ns]
+	if known {
+		return tables
+	}
+	for i := range p.snap.MountTables {
+		table := &p.snap.MountTables[i]
+		if n := p.snap.Namespace(table.MntNS); n != nil && access.IsAncestor(p.host.UserNS, n.OwnerUserNS, ns) {
+			tables = append(tables, table)
+		}
+	}
+	p.above[ns] = tables
+	return tables
 }
 
 // belongs reports whether a path is a directory or in it.

@@ -33,7 +33,7 @@ func (a *Atlas) Overlays() []Overlay {
 			if !ok {
 				n = len(list)
 				at[m.Dev] = n
-				list = append(list, parseOverlay(m))
+				list = append(list, OverlayOf(m))
 			}
 			if !slices.Contains(list[n].Tables, t) {
 				list[n].Tables = append(list[n].Tables, t)
@@ -43,10 +43,10 @@ func (a *Atlas) Overlays() []Overlay {
 	return list
 }
 
-// parseOverlay reads the options of an overlay's superblock. Layers are separated by ":"; a backslash takes the next
+// OverlayOf reads the options of an overlay's superblock. Layers are separated by ":"; a backslash takes the next
 // byte as it is (fs/overlayfs/params.c). Since Linux 6.8 layers that were added one by one are shown as lowerdir+=, one
 // an option. What follows "::" and datadir+= holds data for files of other layers and no names.
-func parseOverlay(m *Mount) Overlay {
+func OverlayOf(m *Mount) Overlay {
 	o := Overlay{Dev: m.Dev}
 	var lower []string
 	for _, option := range m.SuperOpts {

@@ -223,6 +223,9 @@ func StatMount(nsID, id uint64, buf *[]byte) (MountNow, error) {
 	out.ID, out.UniqueID, out.Dev, out.Root, out.Point, out.FSType = m.oldID, id, m.dev, m.root, m.point, m.fsType
 	if m.options != "" {
 		out.SuperOpts = strings.Split(m.options, ",")
+		for i, o := range out.SuperOpts {
+			out.SuperOpts[i] = unescapeOctal(o)
+		}
 	}
 	out.Idmapped = m.idmapped
 	out.MapKnown = m.idmapped && m.answered&statmountIDMaps == statmountIDMaps && (len(m.uids) > 0 || len(m.gids) > 0)

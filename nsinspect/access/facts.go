@@ -247,14 +247,14 @@ type Super struct {
 
 // Overlay is what overlayfs has below one of its files.
 type Overlay struct {
-	Missing   string          `json:"missing,omitempty"`    // why the layers could not be told
-	Upper     bool            `json:"upper"`                // the file is in the upper layer: no copy-up is needed
-	Writable  bool            `json:"writable"`             // there is an upper layer
-	Merged    bool            `json:"merged,omitempty"`     // a directory that has a lower layer below it
-	Real      *Node           `json:"real"`                 // the file in its topmost layer, through the layer's mount
-	CopyUp    []*Node         `json:"copy_up,omitempty"`    // real parents, top down, that a change would have to copy up first
-	MounterNS nsinspect.Inode `json:"mounter_ns"`           // user namespace of who mounted it, assumed to hold all capabilities there
-	UpperRoot *Node           `json:"upper_root,omitempty"` // the upper directory itself: its mount and superblock take what is copied up
+	Missing   string          `json:"missing,omitempty"` // why the layers could not be told
+	Upper     bool            `json:"upper"`             // the file is in the upper layer: no copy-up is needed
+	Writable  bool            `json:"writable"`          // there is an upper layer
+	Redirect  Fact            `json:"redirect"`          // a directory that has a lower layer can be renamed (redirect_dir)
+	Merged    bool            `json:"merged,omitempty"`  // a directory that has a lower layer below it
+	Real      *Node           `json:"real"`              // the file in its topmost layer, through the layer's mount
+	CopyUp    []*Node         `json:"copy_up,omitempty"` // real parents, top down, that a change would have to copy up first
+	MounterNS nsinspect.Inode `json:"mounter_ns"`        // user namespace of who mounted it, assumed to hold all capabilities there
 }
 
 // ACLTag is the kind of an ACL entry.

@@ -64,7 +64,7 @@ func (c *copier) node(n *Node) *Node {
 	}
 	if n.Overlay != nil {
 		o := *n.Overlay
-		o.Real, o.UpperRoot, o.CopyUp = c.node(n.Overlay.Real), c.node(n.Overlay.UpperRoot), slices.Clone(n.Overlay.CopyUp)
+		o.Real, o.CopyUp = c.node(n.Overlay.Real), slices.Clone(n.Overlay.CopyUp)
 		for i := range o.CopyUp {
 			o.CopyUp[i] = c.node(o.CopyUp[i])
 		}
@@ -115,7 +115,6 @@ func eachNode(w *Walk, visit func(*Node)) {
 		}
 		if o := n.Overlay; o != nil {
 			node(o.Real)
-			node(o.UpperRoot)
 			for _, up := range o.CopyUp {
 				node(up)
 			}

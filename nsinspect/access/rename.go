@@ -105,8 +105,7 @@ func (j *judge) moved(from, to found) {
 	if !j.doneBy(from.dir, fsRename) {
 		return
 	}
-	if dir && from.node.Overlay != nil && (from.node.Overlay.Merged || !from.node.Overlay.Upper) {
-		j.unknown(from.node.Path, RuleXDev, "whether the overlay redirects directories (redirect_dir); else it is EXDEV")
+	if dir && from.node.Overlay != nil && (from.node.Overlay.Merged || !from.node.Overlay.Upper) && !j.redirected(from.node) {
 		return
 	}
 	if to.node != nil && !exchange && to.node.Type == Directory && !j.empty(to.node) {
@@ -115,6 +114,17 @@ func (j *judge) moved(from, to found) {
 	if j.copyUp(from.node) && j.madeIn(from.dir) {
 		j.madeIn(to.dir)
 	}
+}
+
+// redirected is whether an overlay can give a directory of a lower layer another name (ovl_can_move()).
+func (j *judge) redirected(n *Node) bool {
+	switch n.Overlay.Redirect {
+	case No:
+		return j.deny(n, RuleXDev, "EXDEV", "the overlay gives no other name to a directory of a lower layer (redirect_dir=off)")
+	case NotTold:
+		return j.unknown(n.Path, RuleXDev, "whether the overlay redirects directories (redirect_dir); else it is EXDEV")
+	}
+	return true
 }
 
 // link is linkat(2) without following (do_linkat(), may_linkat(), vfs_link()).

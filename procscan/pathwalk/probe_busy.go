@@ -136,10 +136,11 @@ func (r *trail) throughHost(c *nsinspect.Candidate, where string) *access.Node {
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &x); err != nil || int(x.Mnt_id) != c.Mount.ID {
 		return nil
 	}
-	s, err := r.look(fd, where, true)
+	s, err := r.describe(fd, where, c.Path, true)
 	if err != nil {
 		return nil
 	}
+	r.lookLast(s.node, selfFD(fd))
 	n, target := s.node, r.node.Mount
 	switch {
 	case !target.Idmapped && !n.Mount.Idmapped:

@@ -38,6 +38,8 @@ type probe struct {
 
 	fdDir     int  // /proc/self/fd, opened O_PATH
 	noXattrAt bool // the kernel has no getxattrat(2)
+
+	layers map[uint64]*layerNames // of overlays, by unique mount id
 }
 
 // pinned is a namespace that is kept alive, and what is known of it.
@@ -61,7 +63,8 @@ type taskNow struct {
 
 func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 	p := &probe{
-		work: make(chan func()), closed: make(chan struct{}),
+		layers: map[uint64]*layerNames{},
+		work:   make(chan func()), closed: make(chan struct{}),
 		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
 		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
 	}
@@ -108,6 +111,7 @@ func (p *probe) unpin() {
 	}
 	clear(p.pins)
 	clear(p.owner)
+	clear(p.layers)
 	clear(p.above)
 }
 

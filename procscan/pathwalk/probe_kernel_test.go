@@ -73,17 +73,21 @@ func decideFor(t *testing.T, p *Prober, a *agent, question string) (access.Verdi
 	return access.Decide(s, w, op), request{Op: op, Path: words[1]}
 }
 
-// agree compares verdicts with what the kernel does when the agent asks. No verdict may be unknown.
-func agree(t *testing.T, p *Prober, a *agent, questions ...string) {
+// agree compares verdicts with what the kernel does when the agent asks. No verdict may be unknown. It counts which rules
+// decided.
+func agree(t *testing.T, p *Prober, a *agent, questions ...string) map[access.Rule]int {
 	t.Helper()
+	rules := map[access.Rule]int{}
 	for _, question := range questions {
 		v, q := decideFor(t, p, a, question)
 		said := a.do(t, q)
+		rules[v.Rule]++
 		if v.Verdict == access.Unknown || string(v.Errno) != said {
 			text, _ := json.Marshal(v.Steps)
 			t.Errorf("%s: %s: the kernel says %q, the verdict is %s %q by %s: %s\n%s", a.name, question, said, v.Verdict, v.Errno, v.Rule, v.Explanation, text)
 		}
 	}
+	return rules
 }
 
 // user is an agent of an ordinary user on the host.

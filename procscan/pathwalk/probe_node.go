@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"path"
-	"strconv"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect/access"
@@ -25,6 +24,16 @@ const statxMntIDUnique = 0x4000
 
 // look reads what an open file (O_PATH) is. last asks also for what only operations on it need.
 func (r *trail) look(fd int, where string, last bool) (sighted, error) {
+	s, err := r.describe(fd, where, "", last)
+	if err == nil && last {
+		r.lookLast(s.node, selfFD(fd))
+	}
+	return s, err
+}
+
+// describe is look without what operations need further. host is the observer's path to it where that is known, last that
+// the default ACL of a directory is read as well.
+func (r *trail) describe(fd int, where, host string, last bool) (sighted, error) {
 	var x unix.Statx_t
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|statxMntIDUnique, &x); err != nil {
@@ -43,12 +52,19 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 		Mount: m.Mount, Removed: uint32(x.Mode)&unix.S_IFMT == unix.S_IFDIR && x.Nlink == 0, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
 	}
 	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
-	self := "/proc/self/fd/" + strconv.Itoa(fd)
+	self := selfFD(fd)
 	name := where // as [fdPath] would say it
-	if r.base != "/" {
+	switch {
+	case host != "":
+		if name, _ = r.p.fdText(fd); name == "" {
+			name = host
+		}
+	case r.base != "/":
 		name = path.Join(r.base, where)
 	}
-	n.Host = r.hostPath(name, m, &x)
+	if n.Host = host; host == "" {
+		n.Host = r.hostPath(name, m, &x)
+	}
 	if !n.UID.Known || !n.GID.Known || !n.UID.OnDisk.Mapped() || !n.GID.OnDisk.Mapped() {
 		r.askElsewhere(n, name, m, &x)
 	}
@@ -69,11 +85,8 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	if n.Immutable == access.NotTold && (n.Type == access.Regular || n.Type == access.Directory) {
 		readFlags(n, self)
 	}
-	if last {
-		r.lookLast(n, self)
-	}
 	if m.Super.FSType == "overlay" {
-		n.Overlay = &access.Overlay{Missing: "its layers were not looked at", Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS}
+		r.underneath(n, name, m, &x)
 	}
 	return sighted{node: n, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
 }

@@ -83,6 +83,9 @@ type question struct {
 	who    string // in procfs: a PID, or self
 	mounts map[uint64]mounted
 
+	stacks map[stackKey]*stacked
+	opened []int // descriptors that the question keeps to its end
+
 	points    map[nsinspect.Place]bool // see isMountPoint
 	pointsErr error
 }
@@ -110,7 +113,8 @@ type place struct {
 }
 
 func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
-	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}}
+	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}, stacks: map[stackKey]*stacked{}}
+	defer q.close()
 	w, from, err := q.walk(name, followsOf(op.Op), 0)
 	if err != nil {
 		return nil, err
@@ -125,6 +129,12 @@ func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Oper
 	}
 	relate(w, from, to)
 	return w, nil
+}
+
+func (q *question) close() {
+	for _, fd := range q.opened {
+		_ = unix.Close(fd)
+	}
 }
 
 // relate says how the two paths of an operation hang together. from and to are where their last names were looked up: which

@@ -1,0 +1,254 @@
+package pathwalk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"golang.org/x/sys/unix"
+)
+
+// layerNames are where the layers of an overlay are.
+type layerNames struct {
+	nsinspect.Overlay
+	inTarget bool   // below the target's root, else below the observer's
+	base     string // what relative names start from, "" when there is none
+}
+
+// stackKey is a path in an overlay, whichever mount shows it.
+type stackKey struct{ dev, path string }
+
+// stacked is what the layers of an overlay have at one of its paths: the file itself, or the directories that are merged,
+// topmost first.
+type stacked struct {
+	parts  []part
+	marks  layerMarks
+	top    *access.Node // parts[0] through its layer's mount
+	copyUp []*access.Node
+}
+
+type part struct {
+	fd    int
+	upper bool
+	name  string // where it is, from the root that its layer was found in
+}
+
+// underneath fills in what an overlay has below one of its files, as its layers show it. A layer's file that is not what
+// the overlay shows (ovl_copyattr() in fs/overlayfs/util.c) is taken for none.
+func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx_t) {
+	o := &access.Overlay{Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS, Redirect: r.p.redirects(m.Super.Options)}
+	n.Overlay = o
+	s, err := r.stackOf(name, m, x)
+	if err != nil {
+		o.Missing = err.Error()
+		overflow := &r.p.snap.Observer
+		if x.Uid == overflow.OverflowUID {
+			n.UID.Known = false // a layer may be idmapped
+		}
+		if x.Gid == overflow.OverflowGID {
+			n.GID.Known = false
+		}
+		return
+	}
+	o.Real, o.Upper, o.Merged = s.top, s.parts[0].upper, n.Type == access.Directory && len(s.parts) > 1
+	if !o.Upper {
+		o.CopyUp = s.copyUp
+	}
+	n.UID.Seen, n.UID.Known = s.top.UID.Seen, s.top.UID.Known
+	n.GID.Seen, n.GID.Known = s.top.GID.Seen, s.top.GID.Known
+}
+
+func (r *trail) stackOf(name string, m mounted, x *unix.Statx_t) (*stacked, error) {
+	at, ok := placeIn(m, name)
+	if !ok {
+		return nil, errors.New("where it is in the overlay is not known")
+	}
+	s, err := r.stackAt(m, x.Mnt_id, at.Path)
+	if err != nil {
+		return nil, err
+	}
+	var real unix.Statx_t
+	if err := unix.Statx(s.parts[0].fd, "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &real); err != nil {
+		return nil, err
+	}
+	if real.Mode != x.Mode || real.Uid != x.Uid || real.Gid != x.Gid || real.Mtime != x.Mtime || real.Ctime != x.Ctime {
+		return nil, fmt.Errorf("the overlay shows other attributes than %s", s.parts[0].name)
+	}
+	return s, nil
+}
+
+// stackAt finds what the layers have at a path, going down from the root of the overlay.
+func (r *trail) stackAt(m mounted, mount uint64, at string) (*stacked, error) {
+	key := stackKey{m.Super.Dev, at}
+	if s := r.stacks[key]; s != nil {
+		return s, nil
+	}
+	var s *stacked
+	var err error
+	if at == "/" {
+		s, err = r.openLayers(m, mount)
+	} else {
+		var above *stacked
+		if above, err = r.stackAt(m, mount, path.Dir(at)); err == nil {
+			s, err = r.descend(above, path.Base(at))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	host := s.parts[0].name
+	top, err := r.describe(s.parts[0].fd, host, host, !s.parts[0].upper)
+	if err != nil {
+		return nil, err
+	}
+	s.top = top.node
+	r.stacks[key] = s
+	return s, nil
+}
+
+// descend looks a name up in merged directories (ovl_lookup() in fs/overlayfs/namei.c).
+func (r *trail) descend(above *stacked, name string) (*stacked, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
+	s := &stacked{marks: above.marks, copyUp: above.copyUp}
+	if !above.parts[0].upper {
+		s.copyUp = append(slices.Clip(above.copyUp), above.top)
+	}
+	for _, in := range above.parts {
+		fd, err := unix.Openat2(in.fd, name, &how)
+		if absent(err) {
+			continue
+		}
+		where := path.Join(in.name, name)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", where, err)
+		}
+		r.opened = append(r.opened, fd)
+		st, err := statFD(fd, where)
+		if err != nil {
+			return nil, err
+		}
+		if st.isWhiteout() || !st.isDir() && s.marks.has(fd, "whiteout") {
+			break
+		}
+		if !st.isDir() && len(s.parts) > 0 {
+			break
+		}
+		s.parts = append(s.parts, part{fd: fd, upper: in.upper, name: where})
+		if !st.isDir() {
+			break
+		}
+		opaque, err := s.marks.opaque(fd)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", where, err)
+		}
+		if opaque {
+			break
+		}
+	}
+	if len(s.parts) == 0 {
+		return nil, fmt.Errorf("no layer has %s", path.Join(above.parts[0].name, name))
+	}
+	return s, nil
+}
+
+// openLayers opens the layers of an overlay, for looking at only.
+func (r *trail) openLayers(m mounted, mount uint64) (*stacked, error) {
+	if names := r.p.layers[mount]; names != nil {
+		return r.openNamed(names)
+	}
+	o := nsinspect.OverlayOf(&nsinspect.Mount{Dev: m.Super.Dev, SuperOpts: m.Super.Options})
+	if len(o.Layers) == 0 {
+		return nil, errors.New("the overlay's options name no layers")
+	}
+	failed := errors.New("the layers are relative to a directory that nothing tells")
+	for i, base := range r.bases(&o, m.Point) {
+		for _, inTarget := range []bool{true, false} {
+			names := &layerNames{Overlay: o, inTarget: inTarget, base: base}
+			s, err := r.openNamed(names)
+			if err == nil {
+				r.p.layers[mount] = names
+				return s, nil
+			}
+			if i == 0 && inTarget {
+				failed = err
+			}
+		}
+	}
+	return nil, failed
+}
+
+func (r *trail) openNamed(names *layerNames) (*stacked, error) {
+	caps := r.p.snap.Observer.Caps
+	s := &stacked{marks: layerMarks{userXattr: names.UserXattr, trusted: r.host.InitialNS && caps&(1<<unix.CAP_SYS_ADMIN) != 0}}
+	root := unix.AT_FDCWD
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	if names.inTarget {
+		root = r.root
+		how.Resolve |= unix.RESOLVE_IN_ROOT
+	}
+	for i, name := range names.Layers {
+		if !path.IsAbs(name) {
+			name = path.Join(names.base, name)
+		}
+		fd, err := unix.Openat2(root, name, &how)
+		if err != nil {
+			return nil, &os.PathError{Op: "open the layer", Path: name, Err: err}
+		}
+		r.opened = append(r.opened, fd)
+		s.parts = append(s.parts, part{fd: fd, upper: i == 0 && names.Upper, name: name})
+	}
+	return s, nil
+}
+
+// bases are the directories that relative names of layers may start from. Engines change into one above the overlay or
+// above the layers that they name in full: which of them is right shows in what the layers hold.
+func (r *trail) bases(o *nsinspect.Overlay, point string) []string {
+	bases := []string{}
+	relative := false
+	add := func(p string) {
+		for p = path.Dir(p); strings.HasPrefix(p, "/") && p != "/"; p = path.Dir(p) {
+			if !slices.Contains(bases, p) {
+				bases = append(bases, p)
+			}
+		}
+	}
+	for _, l := range o.Layers {
+		if path.IsAbs(l) {
+			add(l)
+		} else {
+			relative = true
+		}
+	}
+	if !relative {
+		return []string{""}
+	}
+	add(point)
+	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, nsinspect.Place{Dev: o.Dev, Path: "/"}) {
+		add(c.Path)
+	}
+	return bases
+}
+
+// redirects reports whether an overlay with these options renames directories that have a lower layer. What is as the
+// module has it by default is not among the options.
+func (p *probe) redirects(options []string) access.Fact {
+	for _, o := range options {
+		switch o {
+		case "redirect_dir=on":
+			return access.Yes
+		case "redirect_dir=off", "redirect_dir=follow", "redirect_dir=nofollow", "userxattr":
+			return access.No
+		}
+	}
+	switch text, err := os.ReadFile("/sys/module/overlay/parameters/redirect_dir"); {
+	case err != nil:
+		return access.NotTold
+	default:
+		return access.FactOf(strings.HasPrefix(string(text), "Y"))
+	}
+}

@@ -65,7 +65,7 @@ bench: build ## compare with ps, lsns, find, unshare and bwrap and write docs/pe
 microbench: ## Go benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./...
 
-generate: ## write what is made from the code: docs/schema
+generate: ## write what is made from the code: docs/schema, docs/commands
 	go test -count 1 ./cmd/nsview -run IsCurrent -update
 
 clean: ## remove what was built

@@ -79,7 +79,7 @@ could not be asked.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.user, "user", "u", "", "ask for this user of TARGET's, U[:G], names or numbers")
+	flags.StringVarP(&f.user, "user", "u", "", "ask for this user of TARGET's, `U[:G]`, names or numbers")
 	flags.BoolVar(&f.explain, "explain", false, "show every check, in the kernel's order")
 	flags.BoolVar(&f.batch, "batch", false, "answer questions that are read as lines of JSON")
 	a.outputFlags(cmd, accessFormats(), nil)
@@ -98,19 +98,22 @@ func operationsHelp() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// completeAccess offers TARGETs and operations to the shell; a PATH is TARGET's and cannot be listed cheaply.
+// completeAccess offers TARGETs, paths that TARGET sees and operations to the shell.
 func (a *app) completeAccess(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	switch {
-	case len(args) == 0:
-		return a.completeTargets(cmd, args, word)
-	case len(args) == 1 && args[0] == hostTarget:
-		return nil, cobra.ShellCompDirectiveDefault
-	case len(args) == 2:
+	switch len(args) {
+	case 0:
+		return a.completeTarget(cmd, args, word)
+	case 1:
+		return a.completePaths(cmd, args[0], word)
+	case 2:
 		var ops []cobra.Completion
 		for _, o := range access.Operations() {
 			ops = append(ops, cobra.CompletionWithDesc(string(o.Op), o.Call))
 		}
 		return ops, cobra.ShellCompDirectiveNoFileComp
+	}
+	if op := access.Op(args[2]); op == access.OpRename || op == access.OpNoreplace || op == access.OpExchange || op == access.OpLink {
+		return a.completePaths(cmd, args[0], word)
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }

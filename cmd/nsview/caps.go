@@ -32,7 +32,7 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 		Example: `  nsview caps web                       what container web's root may do
   nsview caps 4711 web                  what process 4711 may do to container web
   nsview caps web --file /var/lib/data  do its capabilities count for this file`,
-		ValidArgsFunction: a.completeTargets,
+		ValidArgsFunction: a.completeFirst(2),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
 				return usageError("nsview caps TARGET [OTHER]", "caps needs a TARGET, and at most one OTHER")
@@ -52,7 +52,13 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 			return a.caps(cmd.Context(), args, file)
 		},
 	}
-	cmd.Flags().StringVar(&file, "file", "", "what they count for over this file of TARGET's")
+	cmd.Flags().StringVar(&file, "file", "", "what they count for over this `FILE` of TARGET's")
+	_ = cmd.RegisterFlagCompletionFunc("file", func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return a.completePaths(cmd, args[0], word)
+	})
 	a.outputFlags(cmd, capsFormats(), nil)
 	return cmd
 }

@@ -30,7 +30,7 @@ Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference
   nsview diff host web
   nsview diff 4711 4712 -o json`,
 		Args:              exactly(2, "diff takes two TARGETs"),
-		ValidArgsFunction: a.completeTargets,
+		ValidArgsFunction: a.completeFirst(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.format(cmd, diffFormats()...); err != nil {
 				return err

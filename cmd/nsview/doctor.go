@@ -48,7 +48,7 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 			return a.doctor(cmd.Context(), args, budget)
 		},
 	}
-	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted")
+	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted, a `TIME` such as 5s")
 	a.outputFlags(cmd, doctorFormats(), nil)
 	return cmd
 }

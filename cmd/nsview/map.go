@@ -46,7 +46,7 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
   nsview map --check 0:100000:65536       may I write this map?
   nsview map --check 0:1000:1 --check 1:100000:65536`,
 		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: a.completeTargets,
+		ValidArgsFunction: a.completeFirst(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.format(cmd, mapFormats()...); err != nil {
 				return err
@@ -56,10 +56,11 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 	}
 	flags := cmd.Flags()
 	// It takes the place of the common --from, which it also is.
-	flags.StringArrayVar(&f.from, "from", nil, "answer from a stored snapshot; with --to: the TARGET whose ids are translated (a --from before it is the snapshot)")
-	flags.StringVar(&f.to, "to", "", "the TARGET to whose inside ids they are translated")
-	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, INSIDE:OUTSIDE:COUNT; repeatable")
-	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map; repeatable")
+	flags.StringArrayVar(&f.from, "from", nil, "answer from the snapshot in `FILE`; with --to: the TARGET whose ids are translated (a --from before it is the snapshot)")
+	flags.StringVar(&f.to, "to", "", "the `TARGET` to whose inside ids they are translated")
+	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
+	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
+	_ = cmd.RegisterFlagCompletionFunc("to", a.completeTarget)
 	a.outputFlags(cmd, mapFormats(), nil)
 	return cmd
 }

@@ -56,9 +56,9 @@ every namespace. A network namespace that only a socket keeps alive is not found
 	flags := cmd.Flags()
 	flags.BoolVar(&f.tree, "tree", false, "draw which namespace owns which; with -t pid or -t user, which is whose parent")
 	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
-	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this type: "+typeNames())
+	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this `TYPE`: "+typeNames())
 	a.outputFlags(cmd, nsFormats(), nsColumns)
-	complete(cmd, "type", strings.Split(typeNames(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("type", completeList(func() []string { return strings.Split(typeNames(), ", ") }))
 	return cmd
 }
 

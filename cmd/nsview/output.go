@@ -24,11 +24,11 @@ func (a *app) outputFlags(cmd *cobra.Command, formats []string, columns func() [
 	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(withYAML(formats), ",")}
 	flags := cmd.Flags()
 	if slices.Contains(formats, "json") {
-		flags.StringVar(&a.template, "format", "", "print a Go template over the keys of the JSON, for each item of a list")
+		flags.StringVar(&a.template, "format", "", "print a Go `TEMPLATE` over the keys of the JSON, for each item of a list")
 		_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table {{.", "{{json ."}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
 	}
 	if columns != nil {
-		flags.StringVarP(&a.columns, "columns", "O", "", "show these columns of the wide table")
+		flags.StringVarP(&a.columns, "columns", "O", "", "show these `COLUMNS` of the wide table")
 		_ = cmd.RegisterFlagCompletionFunc("columns", completeList(columns))
 	}
 }

@@ -45,6 +45,12 @@ are U+FFFD.`,
   nsview owner --in web /var/lib/mysql/a.txt   a path inside a container: how the host and that container see it
   nsview owner -o wide FILE                    with mounts, their id maps and the ids on disk
   nsview owner -R /srv/data                    how many files are whose, and unmapped for whom`,
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if f.in == "" {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return a.completePaths(cmd, f.in, word)
+		},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError("nsview owner FILE...", "owner needs a file")
@@ -68,11 +74,11 @@ are U+FFFD.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.in, "in", "", "read the paths inside this TARGET")
+	flags.StringVar(&f.in, "in", "", "read the paths inside this `TARGET`")
 	flags.BoolVarP(&f.follow, "dereference", "L", false, "follow a final symbolic link")
 	flags.BoolVarP(&f.tree, "recursive", "R", false, "sum trees up by owner")
 	flags.BoolVarP(&f.oneFS, "one-file-system", "x", false, "with -R, leave out what is on other file systems")
-	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTargets)
+	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTarget)
 	a.outputFlags(cmd, ownerFormats(), func() []string { return ownerColumns(f.tree) })
 	return cmd
 }

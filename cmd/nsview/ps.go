@@ -56,11 +56,11 @@ The columns are ` + columnNames() + `.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.all, "all", "A", false, "every process, also the host's own")
 	flags.BoolVar(&f.tree, "tree", false, "draw who started whom, with the engines' own processes")
-	flags.StringVar(&f.sort, "sort", "", "order by these columns, a - before one reverses it")
-	flags.StringVarP(&f.columns, "columns", "O", "", "show these columns")
+	flags.StringVar(&f.sort, "sort", "", "order by these `COLUMNS`, a - before one reverses it")
+	flags.StringVarP(&f.columns, "columns", "O", "", "show these `COLUMNS`")
 	_ = cmd.RegisterFlagCompletionFunc("columns", completeList(psColumnNames))
 	_ = cmd.RegisterFlagCompletionFunc("sort", completeList(psColumnNames))
-	flags.StringVar(&f.watch, "watch", "", "print anew every SECONDS (2)")
+	flags.StringVar(&f.watch, "watch", "", "print anew every `SECONDS` (2)")
 	flags.Lookup("watch").NoOptDefVal = "2"
 	a.outputFlags(cmd, psFormats(), nil)
 	return cmd

@@ -137,6 +137,8 @@ who a process is on the host and inside, whose a file is for everyone who sees i
 A TARGET is a PID, a namespace (its inode, TYPE:INODE or the path of its file), a container's name, id or unique prefix
 of its id, ENGINE:NAME, COMM/PID, or "host".
 
+"nsview help topics" lists what is explained besides commands.
+
 Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 interrupted.`,
 		Example: `  nsview ps                      the processes of all containers, with both sides' PIDs and users
   nsview owner /srv/data/file    who owns a file, as the host and as every container sees it
@@ -158,15 +160,19 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.output, "output", "o", "", "output format (table, wide, json, jsonl, yaml, tree, ...)")
+	flags.StringVarP(&a.output, "output", "o", "", "output `FORMAT` (table, wide, json, jsonl, yaml, tree, ...)")
 	flags.BoolVar(&a.noHeaders, "no-headers", false, "leave the header line out")
 	flags.BoolVar(&a.noTrunc, "no-trunc", false, "do not cut columns to the width of the terminal")
-	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
-	flags.StringVar(&a.proc, "proc", "/proc", "where procfs is mounted, by default below --host-root if it is there")
-	flags.StringVar(&a.hostRoot, "host-root", "/", "where the host's files are")
-	flags.StringVar(&a.from, "from", "", "answer from a stored snapshot (- for stdin) instead of this host")
+	flags.StringVar(&a.color, "color", "auto", "colour `WHEN`: auto, always or never")
+	flags.StringVar(&a.proc, "proc", "/proc", "the `DIR` where procfs is mounted, by default below --host-root if it is there")
+	flags.StringVar(&a.hostRoot, "host-root", "/", "the `DIR` where the host's files are")
+	flags.StringVar(&a.from, "from", "", "answer from the snapshot in `FILE` (- for stdin) instead of this host")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "leave nothing out: every gap, and what is folded")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats)
+	complete(root, "color", []string{"auto", "always", "never"})
+	for _, dir := range []string{"proc", "host-root"} {
+		_ = root.MarkPersistentFlagDirname(dir)
+	}
 	if len(args) > 0 {
 		if len(args) == 1 && args[0] == "--version" {
 			return root
@@ -183,11 +189,9 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 		root.AddCommand(c.make(a))
 	}
 	root.SetHelpCommand(helpCommand())
+	root.SetOut(a.out) // the completion command keeps what is set when it is made
 	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args = unknownCommand
-		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	}
+	describeCompletion(root)
 	return root
 }
 
@@ -254,24 +258,6 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usageError(hint, "unknown command \"%s\"", args[0])
-}
-
-// helpCommand is nsview help, which says so when there is nothing to explain.
-func helpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "explain a command",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			about, rest, err := cmd.Root().Find(args)
-			if err != nil {
-				return err
-			}
-			if err := unknownCommand(about, rest); err != nil {
-				return err
-			}
-			return about.Help()
-		},
-	}
 }
 
 // flagError is what a wrong flag ends in.

@@ -31,8 +31,9 @@ command lines and the values of labels out, which may hold secrets; environments
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.redact, "redact", false, "leave command lines and the values of labels out")
-	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: TARGET:PATH, repeatable")
+	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: `TARGET:PATH`, repeatable")
 	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner and doctor")
+	_ = cmd.RegisterFlagCompletionFunc("path", a.completeTargetPath)
 	cmd.Annotations = map[string]string{formatsAnnotation: "json"}
 	return cmd
 }

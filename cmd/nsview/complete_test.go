@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsview/nsview/procscan/proctest"
+)
+
+// shellAnswers asks a shell, with nsview's completions loaded, what it would complete a line to.
+var shellAnswers = map[string]string{
+	// cobra's script leaves what it found in COMPREPLY. Bash takes words apart at a colon.
+	"bash": `source /usr/share/bash-completion/bash_completion
+source <(nsview completion bash)
+COMP_LINE=$1
+IFS=' ' read -ra COMP_WORDS <<<"${1//:/ : }"
+[ "${1% }" = "$1" ] || COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_POINT=${#COMP_LINE}
+__start_nsview 2>/dev/null
+printf '%s\n' "${COMPREPLY[@]}"`,
+	"fish": `nsview completion fish | source
+complete -C $argv[1]`,
+}
+
+// The shells complete what is there: containers, paths as a container sees them, operations, columns.
+func TestCompletionsInShells(t *testing.T) {
+	proctest.NeedRoot(t)
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// testscript's commands are links to the test binary.
+	if err := os.Symlink(self, filepath.Join(dir, "nsview")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"only/inner", "only/.hidden"} {
+		if err := os.MkdirAll(filepath.Join(dir, "data", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A link of the container's own: it must not be followed on the host.
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "data/link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data/new\nline"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "TERM=dumb")
+	box := exec.Command(filepath.Join(dir, "nsview"), "run", "--pid", "--name", "compl-web", "--tmpfs", "/mnt", "--bind", filepath.Join(dir, "data")+":/mnt/data", "--", "sleep", "60")
+	box.Env = env
+	if err := box.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = box.Process.Kill(); _ = box.Wait() })
+	waitForContainer(t, dir, env, "compl-web")
+	for shell, script := range shellAnswers {
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			proctest.Need(t, shell, err == nil, "its completions are asked")
+			for _, tt := range []struct {
+				line string
+				want []string
+				not  string
+			}{
+				{"nsview ps compl-w", []string{"compl-web"}, ""},
+				{"nsview access compl-web /mnt/data/", []string{"/mnt/data/only/", "/mnt/data/link"}, "line"},
+				{"nsview access compl-web /mnt/data/o", []string{"/mnt/data/only/"}, "link"},
+				{"nsview owner --in nsview:compl-web /mnt/data/only/", []string{"/mnt/data/only/inner/"}, "hidden"},
+				{"nsview access compl-web / opent", []string{"opentrunc"}, "read"},
+				{"nsview ps -O pid,cui", []string{"pid,cuid"}, "uid,"},
+				{"nsview ns -O owner-", []string{"owner-uid"}, ""},
+				{"nsview ls -o ya", []string{"yaml"}, ""},
+				{"nsview help idm", []string{"idmapped-mounts"}, ""},
+				{"nsview map --to compl", []string{"compl-web"}, ""},
+				{"nsview diff compl-web hos", []string{"host"}, "compl"},
+			} {
+				args := []string{"-c", script, shell, tt.line}
+				if shell == "fish" {
+					args = []string{"-c", script, tt.line}
+				}
+				cmd := exec.Command(path, args...)
+				cmd.Env = env
+				var stderr bytes.Buffer
+				cmd.Stderr = &stderr
+				out, err := cmd.Output()
+				if err != nil {
+					t.Fatalf("%s: %v %s", tt.line, err, stderr.String())
+				}
+				var got []string
+				for line := range strings.Lines(string(out)) {
+					name, _, _ := strings.Cut(strings.TrimRight(line, "\n"), "\t")
+					got = append(got, strings.ReplaceAll(strings.TrimSpace(name), `\`, "")) // bash quotes a comma
+				}
+				for _, want := range tt.want {
+					if !slices.Contains(got, want) {
+						t.Errorf("%q: %q is not offered, but %q", tt.line, want, got)
+					}
+				}
+				if tt.not != "" && strings.Contains(string(out), tt.not) {
+					t.Errorf("%q: %q is offered: %q", tt.line, tt.not, got)
+				}
+			}
+		})
+	}
+}
+
+// waitForContainer waits until nsview sees a container of that name.
+func waitForContainer(t *testing.T, dir string, env []string, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		cmd := exec.Command(filepath.Join(dir, "nsview"), "ps", name)
+		cmd.Env = env
+		out, err := cmd.CombinedOutput()
+		if err == nil && strings.Contains(string(out), "sleep") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no container %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// The scripts for the other shells are at least scripts: zsh can read its own without running it.
+func TestCompletionScriptsParse(t *testing.T) {
+	zsh, err := exec.LookPath("zsh")
+	proctest.Need(t, "zsh", err == nil, "it reads its completion script")
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"nsview", "completion", "zsh"}, nil, &out, &errs); code != 0 {
+		t.Fatal(errs.String())
+	}
+	cmd := exec.Command(zsh, "-n", "/dev/stdin")
+	cmd.Stdin = &out
+	if text, err := cmd.CombinedOutput(); err != nil || len(text) > 0 {
+		t.Errorf("zsh -n: %v %s", err, text)
+	}
+}

@@ -227,7 +227,7 @@ func validJSON(command string, out io.Reader) error {
 func checkedMain() {
 	if runner.IsStage(os.Args) || !slices.ContainsFunc(os.Args, func(arg string) bool {
 		return slices.Contains([]string{"json", "jsonl", "--batch", "-ojson", "-ojsonl", "--output=json"}, arg)
-	}) || len(os.Args) < 2 || os.Args[1] == "run" || slices.Contains(os.Args, "--watch") {
+	}) || len(os.Args) < 2 || os.Args[1] == "run" || os.Args[1] == "trace" || slices.Contains(os.Args, "--watch") {
 		main()
 		return
 	}

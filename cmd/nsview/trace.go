@@ -73,8 +73,12 @@ or was not found.`,
 	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
+	_ = cmd.RegisterFlagCompletionFunc("type", completeList(eventTypes))
+	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(withYAML(traceFormats()), ",")}
 	return cmd
 }
+
+func traceFormats() []string { return []string{"table", "jsonl", "json", "tree"} }
 
 func eventTypes() []string {
 	var list []string
@@ -105,7 +109,7 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 	if a.from != "" {
 		return usageError("", "trace shows what happens on this host, not in the snapshot of --from")
 	}
-	if err := a.format(cmd, "table", "jsonl", "json", "tree"); err != nil {
+	if err := a.format(cmd, traceFormats()...); err != nil {
 		return err
 	}
 	switch {
@@ -115,8 +119,8 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		a.output = "tree"
 	case f.tree && a.output != "tree":
 		return usageError("", "--tree has no output format \"%s\"", a.output)
-	case f.summary && a.output != "table" && a.output != "json":
-		return usageError("", "--summary has no output format \"%s\", only table, json", a.output)
+	case f.summary && a.output != "table" && a.output != "json" && a.output != "yaml":
+		return usageError("", "--summary has no output format \"%s\", only table, json, yaml", a.output)
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:

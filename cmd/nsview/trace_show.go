@@ -130,7 +130,7 @@ func (t *tracing) see(e *events.Event) error {
 		return t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), render.Escape(e.Comm), e.Text()))
 	case "jsonl":
 		return render.JSONLine(t.out, e)
-	case "json":
+	case "json", "yaml":
 		t.list = append(t.list, e)
 	}
 	return nil
@@ -170,7 +170,7 @@ func (t *tracing) end(r *traceReader) error {
 	switch t.app.output {
 	case "tree":
 		err = t.printTree()
-	case "json":
+	case "json", "yaml":
 		err = t.printReport(gaps)
 	case "table":
 		err = t.printSummary(lost)
@@ -210,8 +210,8 @@ func (t *tracing) printReport(gaps []nsinspect.Gap) error {
 	if gaps == nil {
 		gaps = []nsinspect.Gap{}
 	}
-	return render.JSON(t.out, traceReport{
+	return t.app.printData(t.out, traceReport{
 		Report: nsinspect.Report{Schema: nsinspect.Schema, Kind: "Trace", Observer: t.observer, Gaps: gaps},
 		Source: t.source.Name(), Events: t.list, Summary: t.history.Summary(),
-	})
+	}, nil)
 }

@@ -146,7 +146,7 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 		return fmt.Errorf("trace: %w", err)
 	}
 	defer source.Close()
-	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory()}
+	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), owners: owners{app: a}}
 	reader := t.read()
 	defer reader.stop()
 	ctx := cmd.Context()
@@ -175,6 +175,7 @@ func (t *tracing) follow(ctx context.Context) (*events.Follower, error) {
 		return nil, err
 	}
 	t.processes(s)
+	t.owners.learn(s)
 	targets, failed := t.app.targets(s, t.flags.targets, t.app.running)
 	if failed {
 		return nil, &statusError{code: exitFailure}

@@ -20,6 +20,7 @@ type tracing struct {
 	source   trace.Source
 	follower *events.Follower
 	history  *events.History
+	owners   owners
 	out      *bufio.Writer
 
 	starting bool // COMMAND has not been executed yet
@@ -121,6 +122,7 @@ func (t *tracing) see(e *events.Event) error {
 	if !t.follower.Wants(e) {
 		return nil
 	}
+	t.owners.explain(context.Background(), e)
 	t.history.Add(e)
 	if !t.flags.filter.Shows(e) || t.flags.summary {
 		return nil

@@ -149,7 +149,7 @@ func (r *record) mapWrite(e *events.Event) {
 	a := &e.Args
 	e.Type, e.Name = events.Map, "map_write"
 	a.File = mapFiles()[min(r.X[7]&15, 4)]
-	a.Content, a.Target = string(r.texts[0]), int(r.X[0])
+	a.Content, a.Target = cString(r.texts[0]), int(r.X[0]) // runc writes a NUL, at which the kernel stops reading
 	a.TargetNS, a.ParentNS = nsinspect.Inode(r.X[1]), nsinspect.Inode(r.X[2])
 	a.Truncated = uint64(len(r.texts[0])) < r.Args[2] && r.Nr != unix.SYS_WRITEV
 	written := r.X[7]

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan/engine/enginetest"
+)
+
+// traceAround is what nsview trace -o json says of the whole host while do is done.
+func traceAround(t *testing.T, args []string, do func()) string {
+	t.Helper()
+	cmd := exec.Command("nsview", append([]string{"trace"}, args...)...)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	messages, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(2*enginetest.Deadline, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	lines := bufio.NewScanner(messages)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "source: BPF tracepoints") {
+		_ = cmd.Process.Kill() // it said what is wrong
+		t.Fatalf("nsview trace: %v: %s", cmd.Wait(), lines.Text())
+	}
+	do()
+	_ = cmd.Process.Signal(os.Interrupt) // Wait tells when it has ended
+	for lines.Scan() {
+		t.Logf("nsview trace: %s", lines.Text())
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitInterrupted {
+		t.Fatalf("nsview trace: %v", err)
+	}
+	return out.String()
+}
+
+// liveTrace is traceAround's answer.
+type liveTrace struct {
+	Events  []*events.Event
+	Summary events.Summary
+	Gaps    []nsinspect.Gap
+}
+
+func traceOf(t *testing.T, do func()) liveTrace {
+	t.Helper()
+	var l liveTrace
+	if err := json.Unmarshal([]byte(traceAround(t, []string{"-o", "json"}, do)), &l); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range l.Gaps {
+		t.Errorf("gap: %+v", g)
+	}
+	return l
+}
+
+// started is the start of the one container that executes that command.
+func (l *liveTrace) started(t *testing.T, command ...string) events.Start {
+	t.Helper()
+	var found []events.Start
+	for _, s := range l.Summary.Starts {
+		if slices.Equal(s.Command, command) {
+			found = append(found, s)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d starts of %q, of %+v", len(found), command, l.Summary.Starts)
+	}
+	return found[0]
+}
+
+func namespacesOf(t *testing.T, pid int) (all, own []events.NewNamespace) {
+	t.Helper()
+	for _, kind := range nsinspect.Types() {
+		inode := func(pid string) nsinspect.Inode {
+			info, err := os.Stat("/proc/" + pid + "/ns/" + string(kind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return nsinspect.Inode(info.Sys().(*syscall.Stat_t).Ino)
+		}
+		n := events.NewNamespace{Type: kind, Inode: inode(strconv.Itoa(pid))}
+		if n.Inode == inode("self") {
+			all = append(all, n)
+		} else {
+			own = append(own, n)
+		}
+	}
+	return all, own
+}
+
+// The experiment of the article: runc calls itself [1:CHILD], unshares, and forks the process that becomes PID 1.
+func TestLiveTraceDocker(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	var shared, own []events.NewNamespace
+	pid := 0
+	l := traceOf(t, func() {
+		d.Container("--name", "live-traced", "busybox", "sleep", "1007")
+		pid = d.InitPID("live-traced")
+		shared, own = namespacesOf(t, pid)
+	})
+	s := l.started(t, "sleep", "1007")
+	if s.PID != pid || s.InsidePID != 1 || s.Ended {
+		t.Errorf("docker says its PID is %d: %+v", pid, s)
+	}
+	if diff := cmp.Diff(own, s.New); diff != "" {
+		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
+	}
+	if diff := cmp.Diff(shared, s.Shared); diff != "" {
+		t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
+	}
+	chain := strings.Join(s.By, " ")
+	for _, part := range []string{"dockerd containerd", "containerd-shim", "runc", "runc:[1:CHILD]"} {
+		if !strings.Contains(chain, part) {
+			t.Errorf("started by %s: no %s", chain, part)
+		}
+	}
+	// Who is called so when, and what then happens.
+	var steps []string
+	childOf := map[int]bool{}
+	for _, e := range l.Events {
+		switch {
+		case e.Failed() || !strings.HasPrefix(e.Comm, "runc"):
+		case e.Type == events.Name && strings.HasPrefix(e.Args.Name, "runc:["):
+			steps = append(steps, e.Args.Name)
+			childOf[e.PID] = true
+		case e.Type == events.Unshare && childOf[e.PID]:
+			steps = append(steps, e.Comm+" unshares "+strings.Join(e.Flags, "|"))
+		case e.First():
+			steps = append(steps, e.Comm+" makes PID 1")
+			if e.Args.Child != pid || e.Namespaces.PID != ofType(own, nsinspect.PID) {
+				t.Errorf("PID 1 is %d in %v: %s", pid, own, e.Text())
+			}
+		case e.Name == "pivot_root":
+			steps = append(steps, "pivot_root")
+		}
+	}
+	want := []string{
+		"runc:[0:PARENT]", "runc:[1:CHILD]", "runc:[1:CHILD] unshares CLONE_NEWPID|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWUTS|CLONE_NEWIPC",
+		"runc:[1:CHILD] makes PID 1", "runc:[2:INIT]", "runc:[2:INIT] unshares CLONE_NEWCGROUP", "pivot_root",
+	}
+	if ofType(own, nsinspect.Cgroup) == 0 { // docker's default with cgroup v1
+		want = slices.DeleteFunc(want, func(step string) bool { return strings.Contains(step, "CGROUP") })
+	}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+}
+
+func ofType(list []events.NewNamespace, kind nsinspect.Type) nsinspect.Inode {
+	for _, n := range list {
+		if n.Type == kind {
+			return n.Inode
+		}
+	}
+	return 0
+}
+
+// A TARGET is followed, and who enters it; whose the namespaces are is said by its name.
+func TestLiveTraceEntersDocker(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	for _, name := range []string{"live-entered", "live-other"} {
+		d.Container("--name", name, "busybox", "sleep", "1008")
+	}
+	pid := d.InitPID("live-entered")
+	_, own := namespacesOf(t, pid)
+	var l liveTrace
+	out := traceAround(t, []string{"-o", "json", "live-entered"}, func() {
+		d.Run("exec", "live-other", "stat", "/data")
+		d.Run("exec", "live-entered", "stat", "/bin")
+		enginetest.Run(t, nil, "nsenter", "-t", strconv.Itoa(pid), "-u", "-m", "/bin/ls", "/data")
+	})
+	if err := json.Unmarshal([]byte(out), &l); err != nil {
+		t.Fatal(err)
+	}
+	var executed []string
+	for _, e := range l.Events {
+		switch {
+		case e.Failed():
+		case e.Type == events.Exec:
+			executed = append(executed, strings.Join(e.Args.Argv, " "))
+		case e.Type == events.Setns && e.Args.NS != 0 && !slices.ContainsFunc(own, func(n events.NewNamespace) bool { return n.Inode == e.Args.NS }):
+			t.Errorf("not a namespace of the container: %s", e.Text())
+		case e.Type == events.Setns && e.Args.NS != 0 && e.Args.Whose != "docker:live-entered":
+			t.Errorf("setns of %q: %s", e.Args.Whose, e.Text())
+		}
+	}
+	if diff := cmp.Diff([]string{"stat /bin", "/bin/ls /data"}, executed); diff != "" {
+		t.Errorf("executed (-want +got):\n%s", diff)
+	}
+}
+
+func TestLiveTracePodman(t *testing.T) {
+	user := enginetest.NewUser(t)
+	p := enginetest.StartPodman(t, user)
+	for runtime, run := range map[string]func(...string) string{"runc": p.Run, "crun": p.RunCrun} {
+		name := "live-traced-" + runtime
+		t.Run(runtime, func(t *testing.T) {
+			var shared, own []events.NewNamespace
+			pid := 0
+			l := traceOf(t, func() {
+				run("run", "-d", "--name", name, "--userns=auto", "busybox", "sleep", "1009")
+				var err error
+				if pid, err = strconv.Atoi(p.Run("container", "inspect", "-f", "{{.State.Pid}}", name)); err != nil {
+					t.Fatal(err)
+				}
+				shared, own = namespacesOf(t, pid)
+			})
+			s := l.started(t, "sleep", "1009")
+			if s.PID != pid || s.InsidePID != 1 || s.Ended {
+				t.Errorf("podman says its PID is %d: %+v", pid, s)
+			}
+			if diff := cmp.Diff(own, s.New); diff != "" {
+				t.Errorf("new namespaces (-proc +trace):\n%s", diff)
+			}
+			if diff := cmp.Diff(shared, s.Shared); diff != "" {
+				t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
+			}
+			if chain := strings.Join(s.By, " "); !strings.Contains(chain, "podman conmon conmon "+runtime) {
+				t.Errorf("started by %s", chain)
+			}
+			uidMap, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/uid_map")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(l.Events, func(e *events.Event) bool {
+				return e.Type == events.Map && e.Args.File == "uid_map" && e.Args.TargetNS == ofType(own, nsinspect.User) && !e.Failed() &&
+					slices.Equal(strings.Fields(e.Args.Content), strings.Fields(string(uidMap)))
+			}) {
+				t.Errorf("nobody wrote the map %s", uidMap)
+			}
+		})
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/events"
+)
+
+// owners knows whose a namespace is: the host's, or that of a container.
+type owners struct {
+	app   *app
+	at    time.Time // of the scan
+	whose map[nsinspect.Inode]string
+}
+
+// refresh is how long a namespace that nobody was in is not looked for again.
+const refresh = time.Second
+
+// explain adds to a setns whose the namespace is. A scan of the host takes a while: the events wait in their queue
+// meanwhile.
+func (o *owners) explain(ctx context.Context, e *events.Event) {
+	if e.Type != events.Setns || e.Args.NS == 0 {
+		return
+	}
+	name, known := o.whose[e.Args.NS]
+	if !known && time.Since(o.at) > refresh {
+		o.scan(ctx)
+		name = o.whose[e.Args.NS]
+	}
+	e.Args.Whose = name
+}
+
+func (o *owners) scan(ctx context.Context) {
+	o.at = time.Now()
+	s, err := o.app.snapshot(ctx, 0)
+	if err != nil {
+		return // the inode still says which it is
+	}
+	o.learn(s)
+}
+
+// learn takes from a snapshot whose its namespaces are. One that the host shares with a container is the host's.
+func (o *owners) learn(s *nsinspect.Snapshot) {
+	o.at = time.Now()
+	o.whose = map[nsinspect.Inode]string{}
+	viewers := s.Viewers()
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		if p.Container < 0 {
+			continue
+		}
+		for _, kind := range nsinspect.Types() {
+			if inode := p.Namespaces.Of(kind); inode != 0 {
+				o.whose[inode] = viewers[p.Container]
+			}
+		}
+	}
+	if host := s.Process(s.Observer.PID); host != nil {
+		for _, kind := range nsinspect.Types() {
+			o.whose[host.Namespaces.Of(kind)] = "host"
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -119,8 +120,11 @@ func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, e
 
 // subjectError is why a TARGET could not be asked about.
 func subjectError(target string, err error) error {
-	if gone(err) {
+	switch {
+	case gone(err):
 		return fmt.Errorf("%s ended", target)
+	case errors.Is(err, fs.ErrPermission):
+		return usageError("run as root: sudo nsview ...", "this user may not ask about %s: its namespaces are shown only to who may trace it (%s)", target, reason(err))
 	}
 	return err
 }

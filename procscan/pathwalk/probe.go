@@ -139,15 +139,15 @@ func setIDs(s *access.Subject, uid, gid idmap.Kernel) {
 
 // As is another user (U[:G], names of its own passwd or numbers inside) in the same place: without capabilities unless it
 // is root there.
-func (p *Prober) As(_ context.Context, s *access.Subject, user string) (*access.Subject, error) {
+func (p *Prober) As(ctx context.Context, s *access.Subject, user string) (*access.Subject, error) {
 	ns := p.now.host.UserNS[s.UserNS]
 	if ns == nil {
 		return nil, fmt.Errorf("the user namespace of %s is not known", s.Target)
 	}
 	name, group, named := strings.Cut(user, ":")
-	db, err := readAccounts(p.proc, s.PID)
-	if err != nil && s.PID != 0 {
-		db = accounts{}
+	db, err := inTime(ctx, p, func(q *probe) (accounts, error) { return q.accountsOf(s) })
+	if err != nil {
+		return nil, fmt.Errorf("the users of %s: %w", s.Target, err)
 	}
 	uid, gid, groups, err := db.find(name, group, named)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 )
 
@@ -15,18 +16,27 @@ type accounts struct{ passwd, group string }
 
 const maxAccounts = 4 << 20
 
-func readAccounts(proc string, pid int) (accounts, error) {
-	root, err := procscan.OpenRoot(proc + "/" + strconv.Itoa(pid) + "/root")
+// readAccounts reads both files. One that is not there names nobody, as for engines: an image may have none.
+func readAccounts(read func(name string) ([]byte, error)) (accounts, error) {
+	var a accounts
+	for name, into := range map[string]*string{"/etc/passwd": &a.passwd, "/etc/group": &a.group} {
+		text, err := read(name)
+		if err != nil && !absent(err) {
+			return a, err
+		}
+		*into = string(text)
+	}
+	return a, nil
+}
+
+// accountsOf are those of a running process.
+func (p *probe) accountsOf(s *access.Subject) (accounts, error) {
+	root, err := procscan.OpenRoot(p.proc + "/" + strconv.Itoa(s.PID) + "/root")
 	if err != nil {
 		return accounts{}, err
 	}
 	defer root.Close()
-	passwd, err := root.ReadFile("/etc/passwd", maxAccounts)
-	if err != nil {
-		return accounts{}, err
-	}
-	group, err := root.ReadFile("/etc/group", maxAccounts)
-	return accounts{string(passwd), string(group)}, err
+	return readAccounts(func(name string) ([]byte, error) { return root.ReadFile(name, maxAccounts) })
 }
 
 // find resolves a user and a group as engines do: a name or a number; without a group the user's own, and with it the

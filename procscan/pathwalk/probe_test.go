@@ -1,11 +1,14 @@
 package pathwalk
 
 import (
+	"errors"
+	"io/fs"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect/access"
+	"golang.org/x/sys/unix"
 )
 
 func TestParseACL(t *testing.T) {
@@ -76,5 +79,36 @@ func TestAccounts(t *testing.T) {
 	}
 	if _, _, _, err := a.find("mysql", "none", true); err == nil {
 		t.Error("the group none is one")
+	}
+}
+
+// An image may have neither file: then numbers are who they are, and names are nobody.
+func TestAccountsWithoutFiles(t *testing.T) {
+	files := map[string]string{}
+	read := func(name string) ([]byte, error) {
+		text, ok := files[name]
+		if !ok {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: unix.ENOENT}
+		}
+		return []byte(text), nil
+	}
+	for _, file := range []string{"", "/etc/passwd", "/etc/group"} {
+		if file != "" {
+			files = map[string]string{file: map[string]string{"/etc/passwd": "mysql:x:999:998::/:/bin/false\n", "/etc/group": "data:x:50:mysql\n"}[file]}
+		}
+		a, err := readAccounts(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, gid, groups, err := a.find("999", "", false)
+		if want := map[string]idmap.Inside{"/etc/passwd": 998}[file]; err != nil || uid != 999 || gid != want || len(groups) > 0 {
+			t.Errorf("with %q: %v:%v %v, %v", file, uid, gid, groups, err)
+		}
+		if _, _, _, err := a.find("mysql", "data", true); err == nil {
+			t.Errorf("with %q: mysql:data is somebody", file)
+		}
+	}
+	if _, err := readAccounts(func(string) ([]byte, error) { return nil, unix.EACCES }); !errors.Is(err, unix.EACCES) {
+		t.Errorf("files that may not be read: %v", err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/procscan/proctest"
@@ -38,6 +39,8 @@ func TestMain(m *testing.M) {
 		"docker-nsview":  main,
 		"kubectl-nsview": main,
 		"nest":           nestMain,
+		"deaf-fuse":      deafFUSEMain,
+		"landlocked":     landlockedMain,
 	})
 }
 
@@ -50,7 +53,7 @@ func TestMain(m *testing.M) {
 //
 // and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
 // a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
-// [protected_regular] and [protected_hardlinks] are how the host is set up: tests do not change it.
+// [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks] are how the host is set up: tests do not change it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
 }
@@ -75,6 +78,7 @@ func scriptParams(dir string) testscript.Params {
 		Condition: func(name string) (bool, error) {
 			have, known := map[string]bool{
 				"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0, "busybox": busybox() != "",
+				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"),
 				"grant":             granted("/etc/subuid") != "" && granted("/etc/subgid") != "",
 				"protected_regular": sysctl("fs/protected_regular") > 0, "protected_hardlinks": sysctl("fs/protected_hardlinks") > 0,
 			}[name]
@@ -131,6 +135,17 @@ func granted(file string) string {
 		return ""
 	}
 	return grants[0].First.String()
+}
+
+// haveLandlock reports whether the kernel has Landlock switched on: it tells its version.
+func haveLandlock() bool {
+	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	return errno == 0
+}
+
+func haveDevice(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // sysctl is the value of a setting of the host, -1 without it.

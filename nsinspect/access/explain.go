@@ -18,6 +18,7 @@ func explain(s *Subject, w *Walk, op Operation, v *Verdict) string {
 	what := e.who() + " " + e.modal() + " " + e.does()
 	switch v.Verdict {
 	case Allow:
+		what += e.setIDs()
 		if why := e.because(); why != "" {
 			return "allowed: " + what + ": " + why
 		}

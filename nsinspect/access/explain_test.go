@@ -269,3 +269,30 @@ func TestExplainHostileNames(t *testing.T) {
 		t.Errorf("got  %s\nwant %s...", got, want)
 	}
 }
+
+// Set-id bits that give nothing are said to be ignored, and why; those that count are not mentioned.
+func TestExplainSetIDs(t *testing.T) {
+	tests := map[string]struct {
+		facts func(*Subject, *Walk)
+		want  string
+	}{
+		"they count":        {func(*Subject, *Walk) {}, ""},
+		"no_new_privs":      {func(s *Subject, _ *Walk) { s.Cred.NoNewPrivs = true }, "the target has no_new_privs"},
+		"nosuid":            {func(_ *Subject, w *Walk) { file(w).Mount.NoSUID = true }, "the mount at /data has the flag nosuid"},
+		"unmapped":          {func(_ *Subject, w *Walk) { file(w).UID = seen(0) }, "its owner and group are not both mapped in the target's user namespace"},
+		"a script":          {func(_ *Subject, w *Walk) { file(w).Exec.Format = "script" }, "it is a script"},
+		"set-gid without x": {func(s *Subject, w *Walk) { file(w).Mode, s.Cred.NoNewPrivs = 0o2705, true }, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, w := explainSubject(), explainWalk()
+			f := file(w)
+			f.Mode, f.UID, f.GID, f.Exec = 0o4755, seen(100000), seen(100000), &Exec{Format: "elf"}
+			tt.facts(s, w)
+			text := explain(s, w, mustParse(t, "exec"), &Verdict{Verdict: Allow})
+			if _, why, _ := strings.Cut(text, "set-id bits are ignored: "); why != tt.want {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+}

@@ -117,7 +117,7 @@ func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, q question, verdi
 		f.Severity = Info
 		f.Meaning = "another process of the container than its first one is refused; that is as it should be where only the first one needs it"
 	case q.id == Write && v != nil && (systemTree(v.Source) || a.Walk.Reached().Type != access.Directory):
-		f.Severity = Info
+		f.Severity, f.Fixes = Info, nil // whoever follows them makes files of the system writable
 		f.Meaning = "it is mounted for writing, and the container may only read it; to mount it read-only would say so"
 	default:
 		f.Meaning = meaningOf(q.id)

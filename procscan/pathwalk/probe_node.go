@@ -37,6 +37,9 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	var x unix.Statx_t
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|statxMntIDUnique, &x); err != nil {
+		if errors.Is(err, unix.EACCES) {
+			return r.closed(fd, where, err)
+		}
 		return sighted{}, err
 	}
 	if x.Mask&statxMntIDUnique == 0 {

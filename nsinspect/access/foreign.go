@@ -12,7 +12,7 @@ func (j *judge) foreign(n *Node, want uint32) (done, ok bool) {
 	switch {
 	case fs == "fuse" || fs == "fuseblk" || strings.HasPrefix(fs, "fuse."):
 		return j.fuse(n)
-	case slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "lustre", "gfs2", "ocfs2"}, fs):
+	case serverDecides(fs):
 		return true, j.unknown(n.Path, RuleFS, "what the server of the "+fs+" file system decides")
 	case fs == "proc" && n.Type == Regular:
 		j.assume("procfs has no check of its own for " + n.Path)

@@ -72,6 +72,15 @@ func (j *judge) mayBeNew(at found) bool {
 	return j.denyAt(at.path, "", RuleFSLacks, "ENOENT", "there is no such name, and in procfs none is made")
 }
 
+// serverDecides and storesNoOwners tell such file systems by their type.
+func serverDecides(fs string) bool {
+	return slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "lustre", "gfs2", "ocfs2"}, fs)
+}
+
+func storesNoOwners(fs string) bool {
+	return slices.Contains([]string{"vfat", "msdos", "exfat", "hfs", "ntfs", "ntfs3"}, fs)
+}
+
 // What a change of attributes changes.
 const (
 	attrMode = 1 << iota
@@ -79,10 +88,17 @@ const (
 	attrTimes
 )
 
-// setattr is what the ->setattr() of procfs refuses: proc_sys_setattr() in fs/proc/proc_sysctl.c, and proc_setattr() in
-// fs/proc/base.c for what belongs to processes.
+// setattr is what file systems decide on a change of attributes by themselves. procfs refuses some (proc_sys_setattr() in
+// fs/proc/proc_sysctl.c, and proc_setattr() in fs/proc/base.c for what belongs to processes); a server asks its own
+// accounts; and what stores no owners has those of its mount options, which none of the facts tell.
 func (j *judge) setattr(n *Node, what int) bool {
-	if n.Mount.Super.FSType != "proc" {
+	switch fs := n.Mount.Super.FSType; {
+	case serverDecides(fs):
+		return j.unknown(n.Path, RuleFS, "what the server of the "+fs+" file system decides")
+	case storesNoOwners(fs) && what&(attrMode|attrOwner) != 0:
+		j.hinge(n.Path, RuleFS, "what the "+fs+" file system, which stores neither owner nor mode, makes of it (the mount options uid, gid and quiet)")
+		return true
+	case fs != "proc":
 		return true
 	}
 	if _, ok := sysctlName(n); ok && what&(attrMode|attrOwner) != 0 {

@@ -64,21 +64,11 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	if failed && len(containers) == 0 && !host {
 		return &statusError{code: exitFailure}
 	}
-	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: access.Fixes}
-	gaps := a.doctorFacts(ctx, facts, budget)
+	list := a.diagnose(ctx, s, containers, host, budget)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	list := doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}}
-	list.Gaps = append(gapsOf(s, containers), gaps...)
-	var judged []nsinspect.Gap
-	list.Findings, judged = doctor.Judge(facts)
-	list.Gaps = append(list.Gaps, judged...)
-	viewers := s.Viewers()
-	for _, i := range containers {
-		list.Containers = append(list.Containers, viewers[i])
-	}
-	if err := a.printFindings(&list); err != nil {
+	if err := a.printFindings(list); err != nil {
 		return err
 	}
 	a.gaps(list.Gaps)
@@ -91,6 +81,25 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 		return &statusError{code: exitUnknown}
 	}
 	return nil
+}
+
+// diagnose is what doctor finds in containers, and in the host itself where that is asked for.
+func (a *app) diagnose(ctx context.Context, s *nsinspect.Snapshot, containers []int, host bool, budget time.Duration) *doctor.FindingList {
+	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: access.Fixes}
+	gaps := a.doctorFacts(ctx, facts, budget)
+	list := &doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}}
+	list.Gaps = append(gapsOf(s, containers), gaps...)
+	if ctx.Err() != nil {
+		return list
+	}
+	var judged []nsinspect.Gap
+	list.Findings, judged = doctor.Judge(facts)
+	list.Gaps = append(list.Gaps, judged...)
+	viewers := s.Viewers()
+	for _, i := range containers {
+		list.Containers = append(list.Containers, viewers[i])
+	}
+	return list
 }
 
 // patients are the containers that the arguments name, all without any, and whether the host is looked at too.

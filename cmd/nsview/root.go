@@ -214,6 +214,7 @@ func commands() []command {
 		{name: "map", make: (*app).mapCommand},
 		{name: "access", make: (*app).accessCommand},
 		{name: "caps", make: (*app).capsCommand},
+		{name: "graph", make: (*app).graphCommand},
 		{name: "run", make: (*app).runCommand},
 		{name: "trace", make: (*app).traceCommand},
 	}

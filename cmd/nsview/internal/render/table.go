@@ -312,3 +312,6 @@ func paint(line string, header bool) string {
 	}
 	return strings.ReplaceAll(line, "unmapped", red+"unmapped"+reset)
 }
+
+// Width is how many columns a terminal shows a string in.
+func Width(s string) int { return displaywidth.String(s) }

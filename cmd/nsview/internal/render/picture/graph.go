@@ -1,0 +1,150 @@
+// Package picture draws: graphs of boxes and arrows, and id maps as ribbons between two number lines. It knows nothing of
+// what they mean. Any string may be hostile: every writer has its own escaping.
+package picture
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+)
+
+// Graph is boxes and arrows. Arrows that lead in a circle are drawn, but rank nothing.
+type Graph struct {
+	Title string
+	Nodes []Node
+	Edges []Edge
+}
+
+// Node is a box with a few lines of text.
+type Node struct {
+	ID    string // unique in the graph, and free in form
+	Lines []string
+	Kind  string // a word: boxes of a kind look alike
+	Bad   bool   // marked, and said to be with a sign besides the colour
+}
+
+// Edge is an arrow between two boxes.
+type Edge struct {
+	From, To string
+	Label    string
+	Dashed   bool
+	Bad      bool
+}
+
+// badMark stands before the text of what is marked.
+const badMark = "⚠ "
+
+func (n *Node) lines() []string {
+	lines := make([]string, len(n.Lines))
+	for i, line := range n.Lines {
+		lines[i] = render.Escape(line)
+	}
+	if n.Bad && len(lines) > 0 {
+		lines[0] = badMark + lines[0]
+	}
+	return lines
+}
+
+func (e *Edge) label() string {
+	label := render.Escape(e.Label)
+	if e.Bad {
+		label = strings.TrimSpace(badMark + label)
+	}
+	return label
+}
+
+// names gives every node a name that all formats take.
+func (g *Graph) names() map[string]string {
+	names := make(map[string]string, len(g.Nodes))
+	for i := range g.Nodes {
+		names[g.Nodes[i].ID] = fmt.Sprintf("n%d", i)
+	}
+	return names
+}
+
+// DOT writes the graph for graphviz.
+func (g *Graph) DOT(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	names := g.names()
+	fmt.Fprintf(out, "digraph nsview {\n  rankdir=LR;\n  label=%s;\n  node [shape=box, fontname=\"sans-serif\"];\n", dotString(render.Escape(g.Title)))
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		style := ""
+		if n.Bad {
+			style = ", color=red, penwidth=2"
+		}
+		fmt.Fprintf(out, "  %s [label=%s%s];\n", names[n.ID], dotString(strings.Join(n.lines(), "\n")), style)
+	}
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		var with []string
+		if label := e.label(); label != "" {
+			with = append(with, "label="+dotString(label))
+		}
+		if e.Dashed {
+			with = append(with, "style=dashed")
+		}
+		if e.Bad {
+			with = append(with, "color=red")
+		}
+		fmt.Fprintf(out, "  %s -> %s [%s];\n", names[e.From], names[e.To], strings.Join(with, ", "))
+	}
+	fmt.Fprint(out, "}\n")
+	return out.Flush()
+}
+
+// dotString quotes for DOT, where a backslash begins an escape in labels and \n is a new line.
+func dotString(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}
+
+// Mermaid writes the graph as a flowchart for Markdown.
+func (g *Graph) Mermaid(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	names := g.names()
+	fmt.Fprint(out, "flowchart LR\n")
+	bad := []string{}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		lines := n.lines()
+		for j := range lines {
+			lines[j] = mermaidText(lines[j])
+		}
+		fmt.Fprintf(out, "  %s[\"%s\"]\n", names[n.ID], strings.Join(lines, "<br>"))
+		if n.Bad {
+			bad = append(bad, names[n.ID])
+		}
+	}
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		arrow := "-->"
+		if e.Dashed {
+			arrow = "-.->"
+		}
+		if label := e.label(); label != "" {
+			arrow += `|"` + mermaidText(label) + `"|`
+		}
+		fmt.Fprintf(out, "  %s %s %s\n", names[e.From], arrow, names[e.To])
+	}
+	if len(bad) > 0 {
+		fmt.Fprintf(out, "  classDef bad stroke:#d33,stroke-width:3px\n  class %s bad\n", strings.Join(bad, ","))
+	}
+	return out.Flush()
+}
+
+// mermaidText writes whatever Mermaid, Markdown or HTML could take for markup as a character reference of Mermaid's.
+func mermaidText(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == ' ' || r == '/' || r == ':' || r == '-' || r == ',' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r) || r == '⚠' || r == '→' || r == '–' {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "#%d;", r)
+		}
+	}
+	return b.String()
+}

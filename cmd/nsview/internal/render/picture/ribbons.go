@@ -1,0 +1,223 @@
+package picture
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
+)
+
+// Ribbons draws id maps between two number lines: ids inside on the left, ids outside on the right. Neither line is to
+// scale: every number at which something begins or ends has room of its own, and a dashed part belongs to nobody.
+type Ribbons struct {
+	Title    string
+	Notes    []string
+	Bands    []Band
+	Overlaps []Span
+	Marks    []Mark
+}
+
+// Band is an extent of an id map.
+type Band struct {
+	Inside, Outside, Count uint64
+	Label                  string
+	Color                  int // bands of one map have one
+}
+
+// Span are outside ids that several maps lead to.
+type Span struct {
+	First, Count uint64
+	Label        string
+}
+
+// Mark is an outside id that is pointed at.
+type Mark struct {
+	ID    uint64
+	Label string
+	In    bool // a map leads to it
+}
+
+const (
+	insideX  = 150.0
+	outsideX = 430.0
+	labelX   = 520.0
+	bandTop  = 46.0
+)
+
+// axis is a number line: positions of the numbers at which something changes.
+type axis struct {
+	at []uint64
+	y  []float64
+}
+
+func newAxis(bounds []uint64, top float64) *axis {
+	slices.Sort(bounds)
+	a := &axis{at: slices.Compact(bounds)}
+	y := top
+	for i, b := range a.at {
+		if i > 0 {
+			y += 16 + 5*math.Log10(float64(b-a.at[i-1]))
+		}
+		a.y = append(a.y, y)
+	}
+	return a
+}
+
+func (a *axis) pos(id uint64) float64 {
+	i, found := slices.BinarySearch(a.at, id)
+	if found {
+		return a.y[i]
+	}
+	if i == 0 || i == len(a.at) {
+		return a.y[min(i, len(a.at)-1)]
+	}
+	return a.y[i-1] + (a.y[i]-a.y[i-1])*float64(id-a.at[i-1])/float64(a.at[i]-a.at[i-1])
+}
+
+// label is a text beside the outside line, with a line that leads to it.
+type label struct {
+	from  float64
+	text  string
+	class string
+}
+
+// SVG draws the ribbons.
+func (r *Ribbons) SVG(w io.Writer, alone bool) error {
+	var s svgWriter
+	s.reach(labelX+200, bandTop)
+	y := 20.0
+	for _, note := range r.Notes {
+		s.text(padding, y, "", "start", render.Escape(note))
+		y += lineStep
+	}
+	top := y + 34
+	s.text(insideX, top-18, "", "middle", "inside")
+	s.text(outsideX, top-18, "", "middle", "outside")
+	var in, out []uint64
+	for _, b := range r.Bands {
+		in = append(in, b.Inside, b.Inside+b.Count)
+		out = append(out, b.Outside, b.Outside+b.Count)
+	}
+	for _, m := range r.Marks {
+		out = append(out, m.ID, m.ID+1)
+	}
+	inside, outside := newAxis(in, top), newAxis(out, top)
+	var labels []label
+	for _, b := range r.Bands {
+		i1, i2, o1, o2 := inside.pos(b.Inside), inside.pos(b.Inside+b.Count), outside.pos(b.Outside), outside.pos(b.Outside+b.Count)
+		mid := (insideX + outsideX) / 2
+		text := fmt.Sprintf("%s → %s  %s", spanText(b.Inside, b.Count), spanText(b.Outside, b.Count), render.Escape(b.Label))
+		s.add(`<path class="band c%d" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fL%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fZ"><title>%s</title></path>`, b.Color%6,
+			insideX, i1, mid, i1, mid, o1, outsideX, o1, outsideX, o2, mid, o2, mid, i2, insideX, i2, escapeXML(text))
+		labels = append(labels, label{(o1 + o2) / 2, spanText(b.Outside, b.Count) + "  " + render.Escape(b.Label), ""})
+	}
+	s.line(inside, insideX, func(id uint64) bool {
+		return slices.ContainsFunc(r.Bands, func(b Band) bool { return id >= b.Inside && id-b.Inside < b.Count })
+	})
+	s.line(outside, outsideX, func(id uint64) bool {
+		return slices.ContainsFunc(r.Bands, func(b Band) bool { return id >= b.Outside && id-b.Outside < b.Count })
+	})
+	for i, id := range inside.at {
+		s.text(insideX-8, inside.y[i]+4, "small", "end", strconv.FormatUint(id, 10))
+	}
+	for _, o := range r.Overlaps {
+		y1, y2 := outside.pos(o.First), outside.pos(o.First+o.Count)
+		s.add(`<path class="overlap" d="M%.1f %.1fV%.1f"/>`, outsideX, y1, y2)
+		labels = append(labels, label{(y1 + y2) / 2, badMark + spanText(o.First, o.Count) + " " + render.Escape(o.Label), "overlap-text"})
+	}
+	for _, m := range r.Marks {
+		class, sign := "mark", badMark
+		if m.In {
+			class, sign = "mark in", "✓ "
+		}
+		at := (outside.pos(m.ID) + outside.pos(m.ID+1)) / 2
+		s.add(`<path class="%s" d="M%.1f %.1fl10 -5v10z"/>`, class, outsideX+2, at)
+		labels = append(labels, label{at, sign + strconv.FormatUint(m.ID, 10) + "  " + render.Escape(m.Label), ""})
+	}
+	slices.SortStableFunc(labels, func(a, b label) int { return cmp.Compare(a.from, b.from) })
+	next := top - lineStep
+	for _, l := range labels {
+		next = max(next+lineStep, l.from)
+		s.add(`<path class="lead" d="M%.1f %.1fL%.1f %.1f"/>`, outsideX+12, l.from, labelX-5, next)
+		s.text(labelX, next+4, l.class, "start", l.text)
+	}
+	for _, a := range []*axis{inside, outside} {
+		if len(a.y) > 0 {
+			s.reach(0, a.y[len(a.y)-1]+10)
+		}
+	}
+	return s.write(w, r.Title, alone)
+}
+
+// line draws a number line; parts that belong to nobody are dashed.
+func (s *svgWriter) line(a *axis, x float64, covered func(uint64) bool) {
+	for i := 1; i < len(a.at); i++ {
+		class := "gap"
+		if covered(a.at[i-1]) {
+			class = "axis"
+		}
+		s.add(`<path class="%s" d="M%.1f %.1fV%.1f"/>`, class, x, a.y[i-1], a.y[i])
+	}
+}
+
+func spanText(first, count uint64) string {
+	if count == 1 {
+		return strconv.FormatUint(first, 10)
+	}
+	return fmt.Sprintf("%d–%d", first, first+count-1)
+}
+
+// Graph is the same as boxes and arrows, for formats without number lines.
+func (r *Ribbons) Graph() *Graph {
+	g := &Graph{Title: r.Title}
+	seen := make(map[string]bool)
+	node := func(id, kind string, bad bool, lines ...string) string {
+		if !seen[id] {
+			seen[id] = true
+			g.Nodes = append(g.Nodes, Node{ID: id, Kind: kind, Bad: bad, Lines: lines})
+		}
+		return id
+	}
+	for i, note := range r.Notes {
+		node(fmt.Sprintf("note %d", i), "note", false, note)
+	}
+	for _, b := range r.Bands {
+		in, out := spanText(b.Inside, b.Count), spanText(b.Outside, b.Count)
+		g.Edges = append(g.Edges, Edge{
+			From: node("in "+b.Label+" "+in, "container", false, "inside "+in, b.Label),
+			To:   node("out "+out, "user", false, "outside "+out),
+		})
+	}
+	for i, o := range r.Overlaps {
+		id := node(fmt.Sprintf("overlap %d", i), "user", true, spanText(o.First, o.Count), o.Label)
+		for _, b := range r.Bands {
+			if b.Outside < o.First+o.Count && o.First < b.Outside+b.Count {
+				g.Edges = append(g.Edges, Edge{From: "out " + spanText(b.Outside, b.Count), To: id, Dashed: true, Bad: true})
+			}
+		}
+	}
+	g.Edges = uniqueEdges(g.Edges)
+	for _, m := range r.Marks {
+		id := node(fmt.Sprintf("mark %d %s", m.ID, m.Label), "path", !m.In, fmt.Sprintf("outside %d", m.ID), m.Label)
+		for _, b := range r.Bands {
+			if m.ID >= b.Outside && m.ID-b.Outside < b.Count {
+				g.Edges = append(g.Edges, Edge{From: "out " + spanText(b.Outside, b.Count), To: id, Dashed: true})
+				break
+			}
+		}
+	}
+	return g
+}
+
+func uniqueEdges(edges []Edge) []Edge {
+	seen := make(map[Edge]bool, len(edges))
+	return slices.DeleteFunc(edges, func(e Edge) bool {
+		again := seen[e]
+		seen[e] = true
+		return again
+	})
+}

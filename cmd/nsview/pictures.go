@@ -1,0 +1,273 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/cmd/nsview/internal/render/picture"
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/doctor"
+)
+
+// namespacePicture draws which user namespace owns which namespaces, and which is whose parent. A container's namespaces
+// of the types that have no hierarchy are one box for each owner.
+func namespacePicture(rows []nsinspect.NamespaceRow, list []nsinspect.Namespace) *picture.Graph {
+	g := &picture.Graph{Title: "Namespaces: which user namespace owns which"}
+	byInode := make(map[nsinspect.Inode]*nsinspect.NamespaceRow, len(rows))
+	for i := range rows {
+		byInode[rows[i].Inode] = &rows[i]
+	}
+	boxes := make(map[string]int) // of a group, in g.Nodes
+	var draw func(nodes []*nsinspect.NamespaceNode, parent string)
+	draw = func(nodes []*nsinspect.NamespaceNode, parent string) {
+		for _, n := range nodes {
+			r := byInode[n.Namespace.Inode]
+			name := string(r.Type) + " " + r.Inode.String()
+			id := name
+			if r.Type == nsinspect.User || r.Type == nsinspect.PID {
+				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: string(r.Type), Lines: namespaceLines(r, name)})
+			} else {
+				id = "group " + parent + " " + r.Viewer + " " + pinsText(r, false)
+				if at, ok := boxes[id]; ok {
+					g.Nodes[at].Lines = append(g.Nodes[at].Lines, name)
+					continue
+				}
+				boxes[id] = len(g.Nodes)
+				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: "container", Lines: append(namespaceLines(r, "")[1:], name)})
+			}
+			if parent != "" {
+				g.Edges = append(g.Edges, picture.Edge{From: parent, To: id, Dashed: r.Type == nsinspect.PID && !strings.HasPrefix(parent, "user")})
+			}
+			draw(n.Children, id)
+		}
+	}
+	draw(nsinspect.OwnerTree(list), "")
+	return g
+}
+
+// namespaceLines say who is in a namespace, or what keeps it.
+func namespaceLines(r *nsinspect.NamespaceRow, name string) []string {
+	who := r.Viewer
+	if who == "" {
+		who = "no process"
+		if pins := pinsText(r, false); pins != "" {
+			who += ", kept by " + pins
+		}
+	} else if r.Type == nsinspect.User || r.Type == nsinspect.PID {
+		who += ", " + countedIn(r.Processes, "process", "processes")
+	}
+	lines := []string{name, who}
+	if r.Type == nsinspect.User && r.Creator != "" {
+		lines = append(lines, "made by "+r.Creator)
+	}
+	return lines
+}
+
+func countedIn(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// idMark is an outside id to point at, whose it is, and the containers that see it so and have no number for it.
+type idMark struct {
+	id      idmap.Kernel
+	what    string
+	outside []string // nil: judged by all maps
+}
+
+// idPicture draws the uid maps, or the gid maps, of containers.
+func idPicture(rows []nsinspect.ContainerRow, gids bool, marks []idMark) *picture.Ribbons {
+	which := "uid"
+	if gids {
+		which = "gid"
+	}
+	p := &picture.Ribbons{Title: which + " maps: ids inside and outside"}
+	uses := nsinspect.IDUses(rows, gids)
+	for i := range uses {
+		u := &uses[i]
+		if u.Identity() {
+			p.Notes = append(p.Notes, "every "+which+" is the host's in "+listed(u.Viewers))
+			continue
+		}
+		for _, e := range u.Map {
+			if e.Outside.Mapped() {
+				p.Bands = append(p.Bands, picture.Band{Inside: uint64(e.Inside), Outside: uint64(e.Outside), Count: uint64(e.Count), Label: listed(u.Viewers), Color: i})
+			}
+		}
+	}
+	if len(p.Bands) == 0 {
+		p.Notes = append(p.Notes, "no container has a "+which+" map of its own")
+	}
+	for _, o := range nsinspect.IDOverlaps(uses) {
+		p.Overlaps = append(p.Overlaps, picture.Span{First: o.First, Count: o.Count, Label: "shared: " + listed(uses[o.A].Viewers) + " and " + listed(uses[o.B].Viewers)})
+	}
+	for _, m := range marks {
+		if !m.id.Mapped() {
+			continue
+		}
+		in, what := len(m.outside) == 0, m.what
+		switch {
+		case m.outside != nil && !in:
+			what += ": outside the map of " + listed(m.outside)
+		case m.outside == nil:
+			in = slices.ContainsFunc(uses, func(u nsinspect.IDUse) bool { return !u.Identity() && u.Covers(m.id) })
+			if !in {
+				what = "in no map"
+			}
+		}
+		p.Marks = append(p.Marks, picture.Mark{ID: uint64(m.id), Label: what, In: in})
+	}
+	return p
+}
+
+// listed names the first few.
+func listed(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+// volumeMarks are the owners of volumes as containers see them, numbered as on this side: after the map of an idmapped
+// mount.
+func volumeMarks(rows []nsinspect.ContainerRow, gids bool) []idMark {
+	var marks []idMark
+	for i := range rows {
+		c := &rows[i]
+		use := nsinspect.IDUse{Map: c.ActualUID}
+		if gids {
+			use.Map = c.ActualGID
+		}
+		if len(use.Map) == 0 || use.Identity() {
+			continue
+		}
+		for j := range c.Volumes {
+			v := &c.Volumes[j]
+			_, inside := volumeViews(v)
+			if inside == nil || c.OwnMount(v.Point) {
+				continue
+			}
+			id := inside.Host.UID
+			if gids {
+				id = inside.Host.GID
+			}
+			what := volumeSource(v)
+			if v.Idmapped {
+				what += " as mounted on " + v.Point
+			}
+			at := slices.IndexFunc(marks, func(m idMark) bool { return m.id == id && m.what == what })
+			if at < 0 {
+				at = len(marks)
+				marks = append(marks, idMark{id: id, what: what, outside: []string{}})
+			}
+			if !use.Covers(id) && !slices.Contains(marks[at].outside, c.Viewer) {
+				marks[at].outside = append(marks[at].outside, c.Viewer)
+			}
+		}
+	}
+	return marks
+}
+
+// volumeViews are the host's view of a volume and the container's, nil for one that is not known.
+func volumeViews(v *nsinspect.Volume) (host, inside *nsinspect.OwnerView) {
+	for i := range v.Views {
+		switch view := &v.Views[i]; {
+		case view.Viewer == hostTarget:
+			host = view
+		case inside == nil || view.Path == v.Point: // it may be mounted elsewhere in the container, too
+			inside = view
+		}
+	}
+	return host, inside
+}
+
+func volumeSource(v *nsinspect.Volume) string {
+	if v.Source != "" {
+		return v.Source
+	}
+	return v.Dev + " " + v.Root
+}
+
+// volumePicture draws which path of the host is mounted where in which container, and who owns it on each side. What
+// doctor found an error or a warning about is marked.
+func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *picture.Graph {
+	g := &picture.Graph{Title: "Volumes: path on the host, mount, container"}
+	seen := make(map[string]bool)
+	node := func(n picture.Node) string {
+		if !seen[n.ID] {
+			seen[n.ID] = true
+			g.Nodes = append(g.Nodes, n)
+		}
+		return n.ID
+	}
+	for i := range rows {
+		c := &rows[i]
+		for j := range c.Volumes {
+			v := &c.Volumes[j]
+			if c.OwnMount(v.Point) {
+				continue
+			}
+			host, inside := volumeViews(v)
+			lines := []string{volumeSource(v)}
+			if host != nil {
+				lines = append(lines, ownerLine(host))
+			}
+			source := node(picture.Node{ID: "path " + volumeSource(v), Kind: "path", Lines: lines})
+			lines = []string{v.Point}
+			if inside != nil {
+				lines = append(lines, ownerLine(inside))
+			}
+			if flags := volumeFlags(v); flags != "" {
+				lines = append(lines, flags)
+			}
+			found := findingsAt(findings, c.Viewer, v.Point)
+			mount := node(picture.Node{ID: "mount " + c.Viewer + " " + v.Point, Kind: "mount", Lines: append(lines, found...), Bad: len(found) > 0})
+			box := node(picture.Node{ID: "container " + c.Viewer, Kind: "container", Lines: strings.Split(strings.TrimSpace(c.Viewer+"\n"+c.Image), "\n")})
+			g.Edges = append(g.Edges, picture.Edge{From: source, To: mount, Bad: len(found) > 0}, picture.Edge{From: mount, To: box})
+		}
+	}
+	if len(g.Nodes) == 0 {
+		node(picture.Node{ID: "none", Lines: []string{"no container has a volume"}})
+	}
+	return g
+}
+
+// ownerLine is an owner pair with names, as one side sees it.
+func ownerLine(v *nsinspect.OwnerView) string {
+	uid, gid := viewID(v.UnknownIDs, "uid", v.UID), viewID(v.UnknownIDs, "gid", v.GID)
+	text := uid + ":" + gid
+	if v.User != "" || v.Group != "" {
+		text += " " + ownerName(v.User, uid) + ":" + ownerName(v.Group, gid)
+	}
+	return text
+}
+
+func volumeFlags(v *nsinspect.Volume) string {
+	var flags []string
+	if v.ReadOnly {
+		flags = append(flags, "read-only")
+	}
+	if v.Idmapped {
+		flags = append(flags, "idmapped")
+	}
+	return strings.Join(flags, ", ")
+}
+
+// findingsAt are the ids of what was found at or below a volume of a container that is worse than a remark.
+func findingsAt(findings []doctor.Finding, viewer, point string) []string {
+	var ids []string
+	for i := range findings {
+		f := &findings[i]
+		at := f.Path == point || strings.HasPrefix(f.Path, strings.TrimRight(point, "/")+"/")
+		if f.Target == viewer && at && f.Severity != doctor.Info && !slices.Contains(ids, string(f.ID)) {
+			ids = append(ids, string(f.ID))
+		}
+	}
+	return ids
+}

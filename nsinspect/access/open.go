@@ -1,12 +1,11 @@
 package access
 
+import "strings"
+
 // open is open(2) of what is there or, with O_CREAT, of what is not (do_open() and lookup_open() in fs/namei.c).
 func (j *judge) open() {
 	creat := j.op.Op == OpCreate || j.op.Op == OpOpencreat
-	if creat && j.w.TrailingSlash {
-		if _, ok := j.walk(j.w); ok {
-			j.denyAt(j.w.Path, "", RuleIsDir, "EISDIR", "the path ends in a slash")
-		}
+	if creat && j.endsInSlash() {
 		return
 	}
 	at, ok := j.walk(j.w)
@@ -22,6 +21,31 @@ func (j *judge) open() {
 	default:
 		j.openNode(at.node)
 	}
+}
+
+// endsInSlash refuses, for O_CREAT, a path whose last name has a slash behind it, or a trailing symbolic link with such a
+// text. The name is not looked up any more (lookup_fast_for_open()); its directory has been searched.
+func (j *judge) endsInSlash() bool {
+	slash := strings.HasSuffix(j.w.Path, "/")
+	for i := range j.w.Steps {
+		l := &j.w.Steps[i]
+		if !l.Trailing {
+			continue
+		}
+		if slash && l.Name != "." && l.Name != ".." {
+			short := *j.w
+			short.Steps, short.Rest, short.Fail, short.Missing = j.w.Steps[:i], nil, "", ""
+			if _, ok := j.walk(&short); ok && j.search(l.Dir) {
+				j.denyAt(join(l.Dir.Path, l.Name), "", RuleIsDir, "EISDIR", "the path ends in a slash")
+			}
+			return true
+		}
+		if !l.Followed {
+			return false
+		}
+		slash = strings.HasSuffix(l.Found.Link, "/")
+	}
+	return false
 }
 
 // existing is what O_CREAT asks of a name that is there: O_EXCL, fs.protected_regular and fs.protected_fifos.

@@ -83,5 +83,9 @@ func (j *judge) copyUp(n *Node) bool {
 			}
 		}
 	}
+	// ovl_copy_xattr() reads them as the mounter.
+	if !m.seesFileCaps(o.Real) {
+		return j.deny(n, RuleOverlayCopyUp, "EOVERFLOW", "copy-up of "+o.Real.Path+": its file capabilities are for a root that is none for who mounted the overlay")
+	}
 	return true
 }

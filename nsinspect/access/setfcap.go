@@ -31,3 +31,22 @@ func (j *judge) setFileCaps(n *Node) bool {
 	}
 	return true
 }
+
+// fileCapsShown is cap_inode_getsecurity() (security/commoncap.c): file capabilities that were set for a root whom the
+// subject's user namespace has no id for, and who is root of none above it, are not shown to it.
+func (j *judge) fileCapsShown(n *Node) bool {
+	switch {
+	case n.CapsMissing != "":
+		return j.unknown(n.Path, RuleFileCaps, "the file capabilities of "+n.Path+": "+n.CapsMissing)
+	case n.Caps != nil && !j.host.InitialNS:
+		return j.unknown(n.Path, RuleFileCaps, "for whose root the file capabilities of "+n.Path+" are")
+	case j.seesFileCaps(n):
+		return true
+	}
+	return j.deny(n, RuleFileCaps, "EOVERFLOW", "the target's user namespace has no id for the root that the file capabilities are for")
+}
+
+// seesFileCaps reports whether reading file capabilities gives any, or that there are none.
+func (j *judge) seesFileCaps(n *Node) bool {
+	return n.Caps == nil || j.uidMapped(n.Caps.RootID) || j.capsFor(n)
+}

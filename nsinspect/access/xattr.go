@@ -82,12 +82,27 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 		}
 	}
 	switch {
-	case n.NoXattr, class == "user" && set && n.Mount.Super.FSType == "sysfs", class == "system", class == "":
+	case ownClass(n.Mount.Super.FSType, class):
+		return j.unknown(n.Path, RuleXattr, "what "+n.Mount.Super.FSType+" makes of the attribute "+name)
+	case n.NoXattr, class == "user" && set && n.Mount.Super.FSType == "sysfs", !slices.Contains([]string{"user", "trusted", "security"}, class):
 		return j.deny(n, RuleXattr, "EOPNOTSUPP", "the file system has no attributes of such names")
 	case rest == "" && (class == "user" || class == "trusted" || class == "security"):
 		return j.deny(n, RuleXattr, "EINVAL", "the name ends where it should begin")
 	}
-	return set || j.present(n, name)
+	return set || j.present(n, name) && (name != "security.capability" || j.fileCapsShown(n))
+}
+
+// ownClass reports whether a file system has attributes of its own kind (the xattr handlers in fs/*/).
+func ownClass(fs, class string) bool {
+	switch class {
+	case "gnu": // of the Hurd
+		return fs == "ext2" || fs == "ext3" || fs == "ext4"
+	case "osx":
+		return fs == "hfsplus"
+	case "btrfs":
+		return fs == class
+	}
+	return false
 }
 
 // present refuses to read what is not there.

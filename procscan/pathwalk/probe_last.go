@@ -22,6 +22,9 @@ func (r *trail) lookLast(n *access.Node, self string) {
 		n.Xattrs, n.XattrsMissing = xattrs(self)
 		_, err := unix.Getxattr(self, r.op.Name, nil)
 		n.NoXattr = errors.Is(err, unix.EOPNOTSUPP)
+		if r.op.Name == "security.capability" {
+			n.Caps, n.CapsMissing = fileCaps(self)
+		}
 	case access.OpExec:
 		if n.Type == access.Regular {
 			n.Caps, n.CapsMissing = fileCaps(self)
@@ -56,6 +59,8 @@ func fileCaps(self string) (*access.FileCaps, string) {
 	switch {
 	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.EOPNOTSUPP):
 		return nil, ""
+	case errors.Is(err, unix.EOVERFLOW): // set for a root that the mount shows nobody
+		return &access.FileCaps{Revision: 3, RootID: idmap.UnmappedKernel}, ""
 	case err != nil:
 		return nil, err.Error()
 	case k < 20:

@@ -189,7 +189,7 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 		return nil, "", err
 	}
 	r.base = r.rootText
-	root, err := r.look(r.root, "/", false)
+	root, err := r.look(r.root, "/", strings.Trim(name, "/") == "")
 	if err != nil {
 		return nil, "", err
 	}
@@ -320,7 +320,7 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 	}
 	if text[0] == '/' {
 		r.base = r.rootText
-		root, err := r.look(r.root, "/", false)
+		root, err := r.look(r.root, "/", final && trailing && strings.Trim(text, "/") == "")
 		if err != nil {
 			r.w.Missing = err.Error()
 			return false
@@ -348,11 +348,12 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	where := path.Join(r.node.Path, name)
 	r.in = r.at
-	if name == "." {
-		return r.at, sighted{node: r.node, place: r.atID}, nil
-	}
-	if name == ".." && r.atID == r.rootID {
-		return r.at, sighted{node: r.node, place: r.atID}, nil
+	if name == "." || name == ".." && r.atID == r.rootID {
+		s, err := sighted{node: r.node, place: r.atID}, error(nil)
+		if last { // more is asked of it now than when it was on the way
+			s, err = r.look(r.at, r.node.Path, true)
+		}
+		return r.at, s, err
 	}
 	fd, err := unix.Openat(r.at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -183,7 +183,7 @@ func perform(q request) error {
 	case access.OpSetxattr:
 		return unix.Setxattr(p, op.Name, xattrValue(op.Name), 0)
 	case access.OpGetxattr:
-		_, err := unix.Getxattr(p, op.Name, make([]byte, 64))
+		_, err := unix.Getxattr(p, op.Name, make([]byte, 1<<16))
 		return err
 	case access.OpGetACL:
 		_, err := unix.Getxattr(p, "system.posix_acl_access", make([]byte, 1024))

@@ -219,6 +219,8 @@ func (a *act) make(ids int) error {
 	case "device":
 		// A file system of a user namespace takes ids of that only, and a device only from the host.
 		err = asFSUser(a.UID, a.GID, func() error { return unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))) }) // null
+	case "whiteout":
+		return unix.Mknod(p, unix.S_IFCHR, 0)
 	case "flag":
 		return setFlag(p, map[string]int{"immutable": flagImmutable, "append": flagAppend}[a.Text])
 	case "xattr":

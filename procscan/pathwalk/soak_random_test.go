@@ -24,12 +24,13 @@ type writer struct {
 	n     int // names given
 
 	points []string // where the host has mounted something
+	layers []string // where overlays have theirs
 	mapped []string // where it has mounted something idmapped
 }
 
 // hostIDs are the ids that files and processes of the initial namespace have. Those above are of the maps below.
 var hostIDs = []extent{
-	{0, 0, 1}, {1, 1, 999}, {1000, 1000, 1}, {1001, 1001, 1}, {100000, 100000, 1000}, {101000, 101000, 64536}, {200000, 200000, 1000},
+	{0, 0, 1}, {1, 1, 999}, {1000, 1000, 1}, {1001, 1001, 1}, {65534, 65534, 1}, {100000, 100000, 1000}, {101000, 101000, 64536}, {200000, 200000, 1000},
 }
 
 // randomScene is a scene of its own for every state of r.
@@ -61,6 +62,13 @@ func (w *writer) spaces() {
 		s := space{Parent: parent, UID: w.extents(w.inside(parent, true)), OwnMounts: i > 2}
 		if s.GID = s.UID; w.r.IntN(2) == 0 || !slices.Equal(w.inside(parent, true), w.inside(parent, false)) {
 			s.GID = w.extents(w.inside(parent, false))
+		}
+		if i <= 2 && parent == 0 && w.r.IntN(8) > 0 {
+			// In a mount that shows 65534 what is not mapped looks the same, and the answer is unknown.
+			for _, list := range []*[]extent{&s.UID, &s.GID} {
+				n := len(*list)
+				*list = slices.DeleteFunc(slices.Clone(*list), func(e extent) bool { return n > 1 && e.Outside == 65534 })
+			}
 		}
 		denied := w.Spaces[parent].DenySetgroups
 		if s.DenySetgroups = denied || w.r.IntN(4) == 0; s.DenySetgroups && !denied {
@@ -104,6 +112,9 @@ func (w *writer) extents(of []extent) []extent {
 // id is an id of a list of extents, one at an end more often than another.
 func (w *writer) id(of []extent) int {
 	e := pick(w.r, of...)
+	if e.Inside == 65534 { // in an idmapped mount nobody can tell it from an id that is not mapped, so it is rare
+		e = pick(w.r, of...)
+	}
 	return e.Inside + pick(w.r, 0, 0, 0, e.Count-1, w.r.IntN(e.Count))
 }
 
@@ -135,6 +146,9 @@ func (w *writer) host() {
 	for range 1 + w.r.IntN(4) {
 		w.bind(at)
 	}
+	if w.r.IntN(2) == 0 {
+		w.overlay(at, w.point(at), w.point(at))
+	}
 }
 
 // container is what a container makes in its own mount namespace.
@@ -154,6 +168,73 @@ func (w *writer) container(i int) {
 		w.do(a)
 		w.mirror(i, a.Source, a.Path)
 	}
+	if w.r.IntN(2) == 0 {
+		base, on := w.name(point+"/m"), w.name(point+"/m")
+		for _, p := range []string{base, on} {
+			a := w.directory(at, p)
+			a.Mode |= 0o755
+			w.do(a)
+		}
+		w.overlay(at, base, on)
+	}
+}
+
+// overlay makes the layers of an overlay in a directory, and mounts it. Of the layers themselves nothing is asked: what
+// becomes of an overlay whose layers change is not defined.
+func (w *writer) overlay(at where, base, point string) {
+	r, mnt := w.r, at.Mounts
+	dirs, paths := w.dirs[mnt], w.paths[mnt]
+	lower, upper, work := base+"/l", base+"/u", base+"/w"
+	for _, d := range []string{lower, upper, work} {
+		a := w.directory(at, d)
+		a.Mode |= 0o755
+		w.do(a)
+	}
+	shown := map[string]bool{}
+	var newDirs, newPaths []string
+	note := func(layer string) {
+		for i, list := range [][]string{w.dirs[mnt], w.paths[mnt]} {
+			for _, p := range list {
+				p = point + strings.TrimPrefix(p, layer)
+				if shown[p] {
+					continue
+				}
+				if shown[p] = true; i == 0 {
+					newDirs = append(newDirs, p)
+				} else {
+					newPaths = append(newPaths, p)
+				}
+			}
+		}
+	}
+	w.dirs[mnt], w.paths[mnt] = nil, nil
+	w.files(at, lower, 3, 6)
+	note(lower)
+	below, files := w.dirs[mnt], w.paths[mnt]
+	w.dirs[mnt], w.paths[mnt] = nil, nil
+	for _, d := range below { // merged directories
+		if p := upper + strings.TrimPrefix(d, lower); path.Dir(p) == upper && r.IntN(2) == 0 {
+			w.do(w.directory(at, p))
+		}
+	}
+	for _, f := range files {
+		if p := upper + strings.TrimPrefix(f, lower); path.Dir(p) == upper && r.IntN(4) == 0 {
+			w.do(act{By: at, Kind: "whiteout", Path: p})
+		}
+	}
+	w.files(at, upper, 2, 4)
+	note(upper)
+	w.dirs[mnt], w.paths[mnt] = append(dirs, newDirs...), append(paths, newPaths...)
+	text := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
+	if r.IntN(5) == 0 {
+		text = "lowerdir=" + upper + ":" + lower
+	}
+	if at.Space != 0 {
+		text += ",userxattr"
+	}
+	w.do(act{By: at, Kind: "overlay", Path: point, Text: text})
+	w.points = append(w.points, point)
+	w.layers = append(w.layers, base)
 }
 
 // point makes a directory to mount on.
@@ -240,6 +321,9 @@ func (w *writer) files(at where, root string, dirs, files int) {
 			a.Mode |= pick[uint32](r, 0, 0o111, 0o111)
 		}
 		w.do(a)
+		if r.IntN(8) == 0 && (a.Kind == "file" || a.Kind == "program") {
+			w.do(act{By: at, Kind: "xattr", Path: p, Text: "user.x"})
+		}
 		w.paths[mnt] = append(w.paths[mnt], p)
 	}
 	w.dirs[mnt] = append(w.dirs[mnt], all...)
@@ -328,11 +412,13 @@ func (w *writer) flags() {
 	for _, a := range slices.Clone(w.Acts) {
 		switch a.Kind {
 		case "dir", "file", "program", "script":
-			if a.By.Space == 0 && w.r.IntN(12) == 0 && !strings.HasPrefix(path.Base(a.Path), "m") {
+			layer := slices.ContainsFunc(w.layers, func(base string) bool { return strings.HasPrefix(a.Path, base+"/") })
+			if a.By.Space == 0 && w.r.IntN(12) == 0 && !layer && !strings.HasPrefix(path.Base(a.Path), "m") {
 				w.do(act{By: a.By, Kind: "flag", Path: a.Path, Text: pick(w.r, "immutable", "append")})
 			}
 		case "tmpfs":
-			if w.r.IntN(4) == 0 {
+			upper := slices.ContainsFunc(w.layers, func(base string) bool { return strings.HasPrefix(base, a.Path+"/") })
+			if !upper && w.r.IntN(4) == 0 {
 				last = append(last, act{By: a.By, Kind: "read-only", Path: a.Path})
 			}
 		}
@@ -416,7 +502,7 @@ func (w *writer) question(p *subject) request {
 		}
 		q.Op.UID, q.Op.GID = id(w.inside(p.In.Space, true)), id(w.inside(p.In.Space, false))
 	case access.OpSetxattr, access.OpGetxattr:
-		q.Op.Name = pick(r, "user.x", "trusted.x", "security.x", "security.capability")
+		q.Op.Name = pick(r, "user.x", "trusted.x", "security.x", "security.capability", "system.posix_acl_access", "system.posix_acl_default", "foo.x", "user.")
 	}
 	return q
 }

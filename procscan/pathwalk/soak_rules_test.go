@@ -67,7 +67,7 @@ func ruleScene() *scene {
 	from := func(source string, idmap int, attr ...string) func(*act) {
 		return func(a *act) { a.Source, a.Idmap, a.Attr = source, idmap, attr }
 	}
-	for _, name := range []string{"ro", "rosb", "noexec", "nodev", "nosym", "idm", "ram", "c", "full", "upper", "work", "merged"} {
+	for _, name := range []string{"ro", "rosb", "noexec", "nodev", "nosym", "idm", "ram", "c", "full", "low"} {
 		file("dir", "/t/"+name, 0, 0, 0o755)
 	}
 	file("dir", "/t/open", 0, 0, 0o777)
@@ -80,6 +80,8 @@ func ruleScene() *scene {
 	file("device", "/t/src/null", 0, 0, 0o666)
 	file("link", "/t/src/link", 0, 0, 0, text("file"))
 	file("link", "/t/loop", 0, 0, 0, text("loop"))
+	file("file", "/t/low/secret", 0, 0, 0o600)
+	file("file", "/t/low/public", 0, 0, 0o666)
 	file("socket", "/t/socket", 0, 0, 0o777)
 	file("file", "/t/rootfile", 0, 0, 0o600)
 	file("file", "/t/ours", 0, 0, 0o666)
@@ -112,6 +114,10 @@ func ruleScene() *scene {
 	by = where{1, 1}
 	file("tmpfs", "/t/c", 0, 0, 0, text("mode=755"))
 	file("file", "/t/c/file", 0, 0, 0o644)
+	for _, name := range []string{"up", "work", "merged"} {
+		file("dir", "/t/c/"+name, 0, 0, 0o755)
+	}
+	file("overlay", "/t/c/merged", 0, 0, 0, text("lowerdir=/t/low,upperdir=/t/c/up,workdir=/t/c/work,userxattr"))
 	by = where{0, 1}
 	file("device", "/t/c/null", 100000, 100000, 0o666)
 	by = where{}
@@ -179,6 +185,8 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleFormat, subject: "root", op: "exec /t/plain"},
 	{rule: access.RuleNoACL, subject: "root", op: "getacl /t/ram"},
 	{rule: access.RuleXattr, subject: "root", op: "getxattr user.none /t/mine"},
+	{rule: access.RuleOverlayMounter, subject: "visitor", op: "read /t/c/merged/secret"},
+	{rule: access.RuleOverlayCopyUp, subject: "croot", op: "write /t/c/merged/public"},
 	{rule: access.RuleNoPeer, subject: "root", op: "read /t/socket"},
 	// What follows is opened at most: nothing of /proc is written to.
 	{rule: access.RuleSysctl, subject: "root", op: "write /proc/sys/kernel/ostype"},
@@ -198,8 +206,7 @@ var ruleCases = []ruleCase{
 var notCompared = map[access.Rule]string{
 	access.RuleWalkX: "only names a step", access.RuleCap: "is followed by a name",
 	access.RuleLSM: "denies nothing", access.RuleFS: "denies nothing",
-	access.RuleFUSE:           "takes a FUSE server",
-	access.RuleOverlayMounter: "takes the layers of an overlay, which a Prober does not read yet", access.RuleOverlayCopyUp: "as well",
+	access.RuleFUSE: "takes a FUSE server",
 }
 
 // question is an operation as on the command line, in which the path comes last; of two paths the new one.

@@ -44,7 +44,7 @@ func (s *scene) home(space int) where { return where{space, s.mounts(space)} }
 // act is one thing that is made, by a process with all capabilities in its user namespace. Ids are as that counts them.
 type act struct {
 	By       where
-	Kind     string // dir, file, program, script, link, fifo, socket, device, flag, xattr; mount, tmpfs, ramfs, overlay, read-only
+	Kind     string // dir, file, program, script, link, fifo, socket, device, whiteout, flag, xattr; mount, tmpfs, ramfs, overlay, read-only
 	Path     string
 	UID, GID int
 	Mode     uint32
@@ -107,7 +107,7 @@ func (a act) String() string {
 	switch a.Kind {
 	case "mount":
 		text += " of " + a.Source
-	case "tmpfs", "ramfs", "overlay", "flag", "xattr", "read-only":
+	case "tmpfs", "ramfs", "overlay", "whiteout", "flag", "xattr", "read-only":
 	default:
 		text += fmt.Sprintf(" %d:%d", a.UID, a.GID)
 		if a.Kind != "link" {

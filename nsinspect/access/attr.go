@@ -9,7 +9,7 @@ func (j *judge) chmod() {
 		return
 	}
 	n := at.node
-	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrMode) && j.needOwner(n) {
+	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrMode) && (j.askServer(n) || j.needOwner(n)) {
 		j.copyUp(n)
 	}
 }
@@ -55,11 +55,13 @@ func (j *judge) chown() {
 	if !j.setattr(n, changed) {
 		return
 	}
-	sb := n.Mount.Super.UserNS
-	if setUID && !j.mayGive(n, j.owner(n) && uid == n.UID.Seen, !n.UID.Seen.Mapped() && j.nsCap(sb, capChown)) {
+	if j.askServer(n) {
 		return
 	}
-	if setGID && !j.mayGive(n, j.owner(n) && (gid == n.GID.Seen || j.inGroup(gid)), !n.GID.Seen.Mapped() && j.nsCap(sb, capChown)) {
+	if setUID && !j.mayGive(n, j.owner(n) && uid == n.UID.Seen, !n.UID.Seen.Mapped() && j.superCap(n, capChown)) {
+		return
+	}
+	if setGID && !j.mayGive(n, j.owner(n) && (gid == n.GID.Seen || j.inGroup(gid)), !n.GID.Seen.Mapped() && j.superCap(n, capChown)) {
 		return
 	}
 	if killing && !j.ownerOrCap(n) && !j.deny(n, RuleSUIDKill, "EPERM", "its set-id bits go with a new owner, which only its owner or CAP_FOWNER may do") {
@@ -91,7 +93,11 @@ func (j *judge) fitsMount(n *Node, uid idmap.Kernel, setUID bool, gid idmap.Kern
 	if !m.MapKnown {
 		return j.unknown(n.Path, RuleChownUnmappedFS, "the id map of the mount at "+m.Point)
 	}
-	if setUID && !m.UIDMap.OnDisk(uid).Mapped() || setGID && !m.GIDMap.OnDisk(gid).Mapped() {
+	fits := func(kind idmap.Kind, id idmap.Kernel) bool { return m.IDs(j.host, kind).OnDisk(id).Mapped() }
+	if _, told := j.superNS(n); !told {
+		j.hinge(n.Path, RuleChownUnmappedFS, "whether the user namespace that owns the file system at "+m.Point+" has an id for the new owner")
+	}
+	if setUID && !fits(idmap.UID, uid) || setGID && !fits(idmap.GID, gid) {
 		return j.deny(n, RuleChownUnmappedFS, "EOVERFLOW", "the mount's map has no id on disk for the new owner")
 	}
 	return true
@@ -119,7 +125,7 @@ func (j *judge) utimes() {
 	}
 	n := at.node
 	if j.op.Op == OpUtimes {
-		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) && j.needOwner(n) {
+		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) && (j.askServer(n) || j.needOwner(n)) {
 			j.copyUp(n)
 		}
 		return
@@ -136,6 +142,7 @@ func (j *judge) utimes() {
 	}
 	if j.ownerOrCap(n) || j.permission(n, wantW) {
 		if j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) {
+			j.askServer(n)
 			j.copyUp(n)
 		}
 	}

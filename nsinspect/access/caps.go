@@ -42,6 +42,33 @@ func (j *judge) nsCap(target nsinspect.Inode, bit int) bool {
 	return set&(1<<bit) != 0
 }
 
+// within is current_in_userns(): the subject's user namespace is this one or below it.
+func (j *judge) within(inode nsinspect.Inode) bool {
+	for ns, at := j.ns, 0; ns != nil && at <= len(j.host.UserNS); ns, at = j.host.UserNS[ns.Parent], at+1 {
+		if ns.Inode == inode {
+			return true
+		}
+	}
+	return false
+}
+
+// superNS is the user namespace that owns the file system of a file; false when it is not known. No interface shows it:
+// one that was inferred is noted.
+func (j *judge) superNS(n *Node) (*UserNS, bool) {
+	s := n.Mount.Super
+	ns := j.host.UserNS[s.UserNS]
+	if ns != nil && s.UserNSAssumed {
+		j.assume("the " + s.FSType + " file system at " + n.Mount.Point + " belongs to the user namespace that owns its mount namespace")
+	}
+	return ns, ns != nil
+}
+
+// superCap is ns_capable() over the user namespace that owns the file system of a file.
+func (j *judge) superCap(n *Node, bit int) bool {
+	ns, told := j.superNS(n)
+	return told && j.nsCap(ns.Inode, bit)
+}
+
 // initCap is capable(): over the initial user namespace.
 func (j *judge) initCap(bit int) bool { return j.ns.Initial && j.caps&(1<<bit) != 0 }
 

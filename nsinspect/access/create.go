@@ -1,5 +1,7 @@
 package access
 
+import "github.com/nsview/nsview/idmap"
+
 // mayCreate is may_create() (fs/namei.c): a new name in a directory.
 func (j *judge) mayCreate(dir *Node) bool {
 	return j.idsFit(dir) && j.permission(dir, wantW|wantX)
@@ -16,11 +18,16 @@ func (j *judge) idsFit(dir *Node) bool {
 			return j.deny(dir, RuleFsidUnmapped, "EOVERFLOW", "the mount's map has no id on disk for the target's uid or gid")
 		}
 	}
-	ns := j.host.UserNS[m.Super.UserNS]
+	ns, told := j.superNS(dir)
 	switch {
-	case ns == nil:
-		return j.unknown(dir.Path, RuleFsidUnmapped, "the user namespace that owns the file system")
-	case ns.Initial || m.Idmapped:
+	case !told:
+		j.hinge(dir.Path, RuleFsidUnmapped, "whether the user namespace that owns the file system at "+m.Point+" has an id for the target's uid and gid")
+		return true
+	case ns.Initial:
+		return true
+	case m.Idmapped && (!ns.UID.Covers(idmap.Inside(m.UIDMap.OnDisk(j.fsuid))) || !ns.GID.Covers(idmap.Inside(m.GIDMap.OnDisk(j.fsgid)))):
+		return j.deny(dir, RuleFsidUnmapped, "EOVERFLOW", "what the mount maps the target's uid or gid to is no id of the user namespace that owns the file system")
+	case m.Idmapped:
 		return true
 	case !ns.UID.ToInside(j.fsuid).Mapped() || !ns.GID.ToInside(j.fsgid).Mapped():
 		return j.deny(dir, RuleFsidUnmapped, "EOVERFLOW", "the user namespace that owns the file system has no id for the target's uid or gid")

@@ -145,6 +145,9 @@ func (j *judge) unknown(path string, rule Rule, missing string) bool {
 // hinge notes that the answer, should nothing deny it, depends on a fact that is missing: something that decides by itself
 // would have to agree.
 func (j *judge) hinge(path string, rule Rule, missing string) {
+	if slices.ContainsFunc(j.hinges, func(h Step) bool { return h.Detail == missing }) {
+		return
+	}
 	j.hinges = append(j.hinges, Step{Component: path, Rule: rule, Result: Unknown, Detail: missing})
 }
 

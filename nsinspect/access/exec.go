@@ -106,12 +106,8 @@ func (j *judge) maySUID(n *Node) bool {
 	if n.Mount.NoSUID || n.Mount.Foreign {
 		return false
 	}
-	for ns, at := j.ns, 0; ns != nil && at <= len(j.host.UserNS); ns, at = j.host.UserNS[ns.Parent], at+1 {
-		if ns.Inode == n.Mount.Super.UserNS {
-			return true
-		}
-	}
-	return false
+	ns, told := j.superNS(n)
+	return told && j.within(ns.Inode)
 }
 
 // capsFor reports whether the root for whom the file's capabilities were set is root of the subject's user namespace or

@@ -242,6 +242,7 @@ type Super struct {
 	ReadOnly      bool            `json:"read_only"`
 	Options       []string        `json:"options"`
 	UserNS        nsinspect.Inode `json:"user_ns"`                   // the namespace that owns it; 0 unknown
+	FUSEAdmin     Fact            `json:"fuse_admin,omitempty"`      // of a FUSE file system: CAP_SYS_ADMIN of the initial user namespace is enough to use it (module parameter allow_sys_admin_access)
 	UserNSAssumed bool            `json:"user_ns_assumed,omitempty"` // no interface shows it: inferred from the mount namespace's owner
 }
 

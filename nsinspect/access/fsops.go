@@ -72,11 +72,7 @@ func (j *judge) mayBeNew(at found) bool {
 	return j.denyAt(at.path, "", RuleFSLacks, "ENOENT", "there is no such name, and in procfs none is made")
 }
 
-// serverDecides and storesNoOwners tell such file systems by their type.
-func serverDecides(fs string) bool {
-	return slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "lustre", "gfs2", "ocfs2"}, fs)
-}
-
+// storesNoOwners tells a file system without owners by its type.
 func storesNoOwners(fs string) bool {
 	return slices.Contains([]string{"vfat", "msdos", "exfat", "hfs", "ntfs", "ntfs3"}, fs)
 }
@@ -88,13 +84,14 @@ const (
 	attrTimes
 )
 
-// setattr is what file systems decide on a change of attributes by themselves. procfs refuses some (proc_sys_setattr() in
-// fs/proc/proc_sysctl.c, and proc_setattr() in fs/proc/base.c for what belongs to processes); a server asks its own
-// accounts; and what stores no owners has those of its mount options, which none of the facts tell.
+// setattr is what the ->setattr() of a file system refuses by itself: that of procfs (proc_sys_setattr() in
+// fs/proc/proc_sysctl.c, and proc_setattr() in fs/proc/base.c for what belongs to processes), and of FUSE for whoever it is
+// not for (fuse_setattr() in fs/fuse/dir.c). What stores no owners has those of its mount options, which none of the facts
+// tell.
 func (j *judge) setattr(n *Node, what int) bool {
 	switch fs := n.Mount.Super.FSType; {
-	case serverDecides(fs):
-		return j.unknown(n.Path, RuleFS, "what the server of the "+fs+" file system decides")
+	case !j.fuseAllows(n):
+		return false
 	case storesNoOwners(fs) && what&(attrMode|attrOwner) != 0:
 		j.hinge(n.Path, RuleFS, "what the "+fs+" file system, which stores neither owner nor mode, makes of it (the mount options uid, gid and quiet)")
 		return true

@@ -134,11 +134,11 @@ func (j *judge) device(n *Node) bool {
 	if n.Mount.NoDev && !j.deny(n, RuleNoDev, "EACCES", "the mount is nodev") {
 		return false
 	}
-	switch ns := j.host.UserNS[n.Mount.Super.UserNS]; {
+	switch ns, told := j.superNS(n); {
 	case n.Mount.Super.FSType == "devpts":
 		// devpts_fill_super() in fs/devpts/inode.c takes SB_I_NODEV away: terminals open in every user namespace.
-	case ns == nil:
-		return j.unknown(n.Path, RuleSBNoDev, "the user namespace that owns the file system")
+	case !told:
+		j.hinge(n.Path, RuleSBNoDev, "whether a user namespace owns the file system at "+n.Mount.Point+", on which devices do not open then")
 	case !ns.Initial:
 		return j.deny(n, RuleSBNoDev, "EACCES", "devices do not open on a file system of a user namespace")
 	}
@@ -229,6 +229,7 @@ func (j *judge) access() {
 	}
 	n := at.node
 	if j.op.Mode == 0 {
+		j.fuseAllows(n)
 		return
 	}
 	if j.op.Mode&wantX != 0 && n.Type == Regular && !j.mayExec(n) {

@@ -1,5 +1,7 @@
 package access
 
+import "github.com/nsview/nsview/nsinspect"
+
 // mounterPermission is the second half of ovl_permission() (fs/overlayfs/inode.c): whoever mounted the overlay needs the
 // same of the file in its layer. What is only in a lower layer will be copied up, for which it is read.
 func (j *judge) mounterPermission(n *Node, want uint32) bool {
@@ -38,6 +40,8 @@ func (j *judge) mounter(o *Overlay) *judge {
 		j.assume("who mounted the overlay is root of its user namespace, with all capabilities")
 	}
 	m.euid = m.fsuid
+	m.s.Cred.UID = nsinspect.IDs{Real: m.fsuid, Effective: m.fsuid, Saved: m.fsuid, FS: m.fsuid}
+	m.s.Cred.GID = nsinspect.IDs{Real: m.fsgid, Effective: m.fsgid, Saved: m.fsgid, FS: m.fsgid}
 	return m
 }
 

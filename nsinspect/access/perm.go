@@ -34,9 +34,13 @@ func (j *judge) permission(n *Node, want uint32) bool {
 	if name, ok := sysctlName(n); ok {
 		return j.sysctl(n, name, want)
 	}
-	if done, ok := j.foreign(n, want); done {
-		return ok
+	if !j.fuseAllows(n) {
+		return false
 	}
+	if j.askServer(n) {
+		return j.served(n, want)
+	}
+	j.ownChecks(n, want)
 	return j.generic(n, want) && j.mounterPermission(n, want)
 }
 

@@ -125,6 +125,8 @@ func (j *judge) look() {
 		if at.node.Type != Symlink {
 			j.deny(at.node, RuleInvalid, "EINVAL", "it is no symbolic link")
 		}
+	case OpLookup, OpLstat:
+		j.fuseAllows(at.node) // fuse_getattr() in fs/fuse/dir.c
 	case OpChdir:
 		if at.node.Type != Directory {
 			j.deny(at.node, RuleNotDir, "ENOTDIR", "it is no directory")

@@ -72,7 +72,7 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 			return j.deny(n, RuleInitCap, "ENODATA", "trusted attributes are hidden without CAP_SYS_ADMIN of the initial user namespace")
 		}
 	case "security":
-		if set && name != "security.capability" && !j.nsCap(n.Mount.Super.UserNS, capSysAdmin) {
+		if set && name != "security.capability" && !j.superCap(n, capSysAdmin) {
 			return j.deny(n, RuleCap+"CAP_SYS_ADMIN", "EPERM", "security attributes need CAP_SYS_ADMIN over the file system")
 		}
 	case "system":
@@ -89,6 +89,7 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 	case rest == "" && (class == "user" || class == "trusted" || class == "security"):
 		return j.deny(n, RuleXattr, "EINVAL", "the name ends where it should begin")
 	}
+	j.askServer(n)
 	return set || j.present(n, name) && (name != "security.capability" || j.fileCapsShown(n))
 }
 
@@ -118,6 +119,7 @@ func (j *judge) present(n *Node, name string) bool {
 
 // aclXattr is vfs_get_acl(), and vfs_set_acl() with set_posix_acl() (fs/posix_acl.c).
 func (j *judge) aclXattr(n *Node, name string, set bool) {
+	j.askServer(n)
 	if !set {
 		switch {
 		case n.NoACL || n.Type == Symlink:

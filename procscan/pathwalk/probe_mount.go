@@ -58,12 +58,27 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
 	r.ownSuper(m.Super, id)
 	m.Locked = r.p.mayBeLocked(r.task, m, now.Root)
+	if strings.HasPrefix(now.FSType, "fuse") {
+		m.Super.FUSEAdmin = fuseAdmin()
+	}
 	return mounted{m, now.Root}, nil
 }
 
 func (r *trail) ownSuper(s *access.Super, mount uint64) {
 	owner := r.p.superOwner(r.task, mount, s.Dev, s.FSType)
 	s.UserNS, s.UserNSAssumed = owner.ns, owner.assumed
+}
+
+// fuseAdmin is the parameter allow_sys_admin_access of the module fuse, which Linux has since 6.1.
+func fuseAdmin() access.Fact {
+	text, err := os.ReadFile("/sys/module/fuse/parameters/allow_sys_admin_access")
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return access.No
+	case err != nil:
+		return access.NotTold
+	}
+	return access.FactOf(strings.TrimSpace(string(text)) == "Y")
 }
 
 // fsMagic are the file systems that statfs(2) tells (include/uapi/linux/magic.h), for mounts that nothing else tells about.

@@ -60,11 +60,35 @@ func (h *Held) StartTime() uint64 { return h.start }
 
 // Credentials are those that the process has now, ids as procfs shows them: see [UnmappedIDs]. ESRCH when it ended.
 func (h *Held) Credentials() (nsinspect.Credentials, error) {
+	st, err := h.readStatus()
+	return st.cred, err
+}
+
+// PIDs are the numbers that the process has, from the PID namespace of the procfs inwards (NSpid); at least one.
+func (h *Held) PIDs() ([]int, error) {
+	st, err := h.readStatus()
+	if err == nil && len(st.pids) == 0 {
+		err = fmt.Errorf("%s/status has no NSpid", h.name)
+	}
+	return st.pids, err
+}
+
+// Owner is who owns the process's files: its effective uid while it may be dumped (PR_SET_DUMPABLE in prctl(2)), root
+// otherwise. As stat(2) shows it.
+func (h *Held) Owner() (idmap.Kernel, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(h.dir, "status", &st, 0); err != nil {
+		return idmap.UnmappedKernel, &fs.PathError{Op: "stat", Path: h.name + "/status", Err: err}
+	}
+	return idmap.Kernel(st.Uid), nil
+}
+
+func (h *Held) readStatus() (status, error) {
 	for {
 		// A read from the start has the kernel make the text anew (seq_read_iter() in fs/seq_file.c).
 		n, err := retry(func() (int, error) { return unix.Pread(h.status, h.buf, 0) })
 		if err != nil {
-			return nsinspect.Credentials{}, &fs.PathError{Op: "read", Path: h.name + "/status", Err: err}
+			return status{}, &fs.PathError{Op: "read", Path: h.name + "/status", Err: err}
 		}
 		if n == len(h.buf) && n <= maxProcFile {
 			h.buf = make([]byte, 4*n)
@@ -72,9 +96,9 @@ func (h *Held) Credentials() (nsinspect.Credentials, error) {
 		}
 		var st status
 		if err := parseStatus(h.buf[:n], &st); err != nil {
-			return nsinspect.Credentials{}, fmt.Errorf("%s/status: %w", h.name, err)
+			return status{}, fmt.Errorf("%s/status: %w", h.name, err)
 		}
-		return st.cred, nil
+		return st, nil
 	}
 }
 

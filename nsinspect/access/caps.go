@@ -13,6 +13,7 @@ const (
 	capFowner        = 3
 	capFsetid        = 4
 	capNetAdmin      = 12
+	capSysPtrace     = 19
 	capSysAdmin      = 21
 	capSysResource   = 24
 	capMknod         = 27

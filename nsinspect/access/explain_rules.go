@@ -250,6 +250,8 @@ func (e *explainer) specialRule() string {
 		return what + " is a setting of the kernel: it goes by its mode and by who is root, and no capability overrides that"
 	case RuleFSLacks:
 		return e.superText() + " has no such operation for " + what + ", root included (" + string(e.v.Errno) + ")"
+	case RulePtrace:
+		return what + " is the link of another process, which only who may trace that one may follow"
 	case RuleLSM:
 		return "a security module decides on " + what + " as well"
 	case RuleFS:

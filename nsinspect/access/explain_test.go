@@ -183,6 +183,7 @@ func TestExplainDenied(t *testing.T) {
 		{rule: RuleFUSE, want: "without allow_other"},
 		{rule: RuleSysctl, want: "is a setting of the kernel"},
 		{rule: RuleFSLacks, errno: "EPERM", want: "has no such operation for /data/f (host /srv/db/f), root included (EPERM)"},
+		{rule: RulePtrace, want: "the link of another process"},
 		{rule: RuleLSM, want: "a security module"},
 		{rule: RuleFS, want: "decides by itself"},
 	}

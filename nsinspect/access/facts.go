@@ -133,8 +133,18 @@ type Lookup struct {
 	Followed bool `json:"followed,omitempty"`
 	// Magic: Found is a magic link of procfs, whose Followed target is the Dir of the next Lookup or End.
 	Magic bool `json:"magic,omitempty"`
+	// Trace is the process whose link it is, unless that is the target itself.
+	Trace *Trace `json:"trace,omitempty"`
 	// End is what the walk arrived at by following a link that ends it without another lookup ("/", magic links).
 	End *Node `json:"end,omitempty"`
+}
+
+// Trace is another process, as ptrace_may_access() looks at it (kernel/ptrace.c).
+type Trace struct {
+	PID      int                   `json:"pid"` // as the procfs has it
+	Cred     nsinspect.Credentials `json:"cred"`
+	UserNS   nsinspect.Inode       `json:"user_ns"`  // in Host.UserNS
+	Dumpable Fact                  `json:"dumpable"` // PR_SET_DUMPABLE
 }
 
 // Type is a kind of file, spelled as nsview owner spells it.
@@ -190,6 +200,9 @@ type Node struct {
 	Xattrs        []string `json:"xattrs,omitempty"` // names, as the observer lists them; told for xattr operations
 	XattrsMissing string   `json:"xattrs_missing,omitempty"`
 	NoXattr       bool     `json:"no_xattr,omitempty"` // its file system has no attributes of that name (EOPNOTSUPP); told for xattr operations
+
+	// OwnFDs: the directory of procfs that has the target's own descriptors, which it may always search.
+	OwnFDs bool `json:"own_fds,omitempty"`
 
 	Exec *Exec `json:"exec,omitempty"` // what exec of it needs further; told for exec
 

@@ -58,6 +58,7 @@ const (
 	RuleFUSE                Rule = "fuse-owner"
 	RuleSysctl              Rule = "sysctl"   // the settings below /proc/sys have a permission check of their own
 	RuleFSLacks             Rule = "fs-lacks" // the file system has no such operation, for nobody
+	RulePtrace              Rule = "ptrace"   // a magic link of another process
 	RuleLSM                 Rule = "lsm-unknown"
 	RuleFS                  Rule = "fs-unknown" // the file system decides by itself
 )

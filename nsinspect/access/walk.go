@@ -1,5 +1,7 @@
 package access
 
+import "strconv"
+
 // found is where a walk of the subject arrived.
 type found struct {
 	node *Node // nil: there is no such name
@@ -72,14 +74,42 @@ func (j *judge) absent(at found) bool {
 // follow is pick_link(): the checks of following a symbolic link.
 func (j *judge) follow(l *Lookup) bool {
 	link := l.Found
-	if l.Magic {
-		j.assume("the target may follow the magic link " + link.Path + " (ptrace access)")
-		return true
-	}
 	if l.Trailing && !j.protectedLink(l) {
 		return false
 	}
-	return !link.Mount.NoSymfollow || j.deny(link, RuleNoSymfollow, "ELOOP", "the mount does not let symbolic links be followed")
+	if link.Mount.NoSymfollow && !j.deny(link, RuleNoSymfollow, "ELOOP", "the mount does not let symbolic links be followed") {
+		return false
+	}
+	return l.Trace == nil || j.mayTrace(link, l.Trace)
+}
+
+// mayTrace is ptrace_may_access() for PTRACE_MODE_READ_FSCREDS, which lets the links of another process be followed
+// (proc_fd_access_allowed() in fs/proc/base.c).
+func (j *judge) mayTrace(link *Node, t *Trace) bool {
+	switch {
+	case t.UserNS == 0 && j.held(capSysPtrace):
+		return j.unknown(link.Path, RulePtrace, "the user namespace of process "+strconv.Itoa(t.PID))
+	case j.nsCap(t.UserNS, capSysPtrace):
+		return j.pass(link, RuleCap+"CAP_SYS_PTRACE", "the link is another process's, CAP_SYS_PTRACE lets it be followed")
+	}
+	refuse := func(why string) bool {
+		return j.deny(link, RulePtrace, "EACCES", "the link is another process's: "+why+", and the target has no CAP_SYS_PTRACE over it")
+	}
+	u, g := t.Cred.UID, t.Cred.GID
+	if u.Real != j.fsuid || u.Effective != j.fsuid || u.Saved != j.fsuid || g.Real != j.fsgid || g.Effective != j.fsgid || g.Saved != j.fsgid {
+		return refuse("its ids are not all the target's")
+	}
+	switch {
+	case t.Dumpable == No:
+		return refuse("it is not dumpable")
+	case t.Cred.CapPrm&^j.caps != 0 || t.UserNS != 0 && t.UserNS != j.s.UserNS:
+		return refuse("it has capabilities that the target has not")
+	case t.UserNS == 0:
+		return j.unknown(link.Path, RulePtrace, "the user namespace of process "+strconv.Itoa(t.PID))
+	case t.Dumpable == NotTold:
+		j.assume("process " + strconv.Itoa(t.PID) + " is dumpable")
+	}
+	return j.pass(link, RulePtrace, "the link is that of a process with the target's ids and no more capabilities")
 }
 
 // protectedLink is may_follow_link(): fs.protected_symlinks. No capability overrides it.
@@ -124,6 +154,10 @@ func (j *judge) look() {
 	case OpReadlink:
 		if at.node.Type != Symlink {
 			j.deny(at.node, RuleInvalid, "EINVAL", "it is no symbolic link")
+			return
+		}
+		if n := len(j.w.Steps); n > 0 && j.w.Steps[n-1].Trace != nil {
+			j.mayTrace(at.node, j.w.Steps[n-1].Trace)
 		}
 	case OpLookup, OpLstat:
 		j.fuseAllows(at.node) // fuse_getattr() in fs/fuse/dir.c

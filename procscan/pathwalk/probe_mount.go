@@ -39,10 +39,18 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 		own = 0
 	}
 	now, err := procscan.StatMount(own, id, &r.p.buf)
-	foreign := false
+	task, foreign := r.task, false
 	if errors.Is(err, unix.ENOENT) && own != 0 {
 		if other, otherErr := procscan.StatMount(0, id, &r.p.buf); otherErr == nil {
 			now, err, foreign = other, nil, true
+		}
+	}
+	for _, t := range r.beyond {
+		if !errors.Is(err, unix.ENOENT) {
+			break
+		}
+		if other, otherErr := procscan.StatMount(t.MntID, id, &r.p.buf); otherErr == nil {
+			now, err, task, foreign = other, nil, t, true
 		}
 	}
 	switch {
@@ -56,16 +64,16 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 		Idmapped: now.Idmapped, MapKnown: now.MapKnown && r.host.InitialNS, UIDMap: now.UIDMap, GIDMap: now.GIDMap, Foreign: foreign,
 	}
 	m.Super = &access.Super{Dev: now.Dev, FSType: now.FSType, ReadOnly: now.SuperReadOnly, Options: now.SuperOpts}
-	r.ownSuper(m.Super, id)
-	m.Locked = r.p.mayBeLocked(r.task, m, now.Root)
+	r.ownSuper(task, m.Super, id)
+	m.Locked = r.p.mayBeLocked(task, m, now.Root)
 	if strings.HasPrefix(now.FSType, "fuse") {
 		m.Super.FUSEAdmin = fuseAdmin()
 	}
 	return mounted{m, now.Root}, nil
 }
 
-func (r *trail) ownSuper(s *access.Super, mount uint64) {
-	owner := r.p.superOwner(r.task, mount, s.Dev, s.FSType)
+func (r *trail) ownSuper(task *taskNow, s *access.Super, mount uint64) {
+	owner := r.p.superOwner(task, mount, s.Dev, s.FSType)
 	s.UserNS, s.UserNSAssumed = owner.ns, owner.assumed
 }
 
@@ -117,8 +125,12 @@ func (r *trail) detached(fd int, unique uint64) (mounted, error) {
 		name = fmt.Sprintf("%#x", fs.Type)
 	}
 	m.Super = &access.Super{Dev: devString(unix.Major(st.Dev), unix.Minor(st.Dev)), FSType: name, Options: []string{}}
-	r.ownSuper(m.Super, unique)
-	r.assume("the mount that was unmounted is not idmapped")
+	r.ownSuper(r.task, m.Super, unique)
+	switch name {
+	case "pipefs", "sockfs", "anon_inodefs", "nsfs", "proc", "sysfs", "nfs", "9p":
+	default:
+		r.assume("the mount that was unmounted is not idmapped")
+	}
 	if m.ReadOnly {
 		r.assume("of the mount that was unmounted only the mount is read-only, not its file system")
 	}

@@ -75,8 +75,8 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	case access.Symlink:
 		buf := make([]byte, maxPath)
 		k, err := unix.Readlinkat(fd, "", buf)
-		if err != nil && (m.Super.FSType != "proc" || !errors.Is(err, unix.ENOENT)) {
-			return sighted{}, err // the links "self" of a procfs that does not have the observer's PID have no text for it
+		if err != nil && (m.Super.FSType != "proc" || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EACCES)) {
+			return sighted{}, err // links of procfs may have no text for the observer, or not for its eyes
 		}
 		n.Link = string(buf[:max(k, 0)])
 	case access.CharDevice, access.BlockDevice:

@@ -84,7 +84,8 @@ type question struct {
 	mounts map[uint64]mounted
 
 	stacks map[stackKey]*stacked
-	opened []int // descriptors that the question keeps to its end
+	beyond []*taskNow // processes whose mount namespaces magic links may have led to
+	opened []int      // descriptors that the question keeps to its end
 
 	points    map[nsinspect.Place]bool // see isMountPoint
 	pointsErr error
@@ -289,6 +290,11 @@ func (r *trail) names(list []string, last follows, trailing bool) bool {
 			}
 			continue
 		}
+		if file.magic && r.op.Op == access.OpReadlink {
+			if err := r.magic(&lookup); err != nil {
+				r.w.Missing = "whose link " + file.node.Path + " is: " + err.Error()
+			}
+		}
 		r.w.Steps = append(r.w.Steps, lookup)
 		if file.node.Type != access.Directory {
 			if !final {
@@ -311,8 +317,7 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 		return fail("ELOOP")
 	}
 	if link.magic {
-		r.w.Missing, r.w.Rest = "where the magic link "+link.node.Path+" leads the target", rest
-		return false
+		return r.followMagic(link, final, trailing, rest)
 	}
 	text := link.node.Link
 	if text == "" {
@@ -364,13 +369,8 @@ func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	if err == nil && last && deletes(r.op.Op) {
 		r.victim(&s, name)
 	}
-	if err == nil && s.node.Type == access.Symlink && s.node.Mount.Super.FSType == "proc" {
-		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
-		plain, err := unix.Openat2(r.at, name, &how)
-		if err == nil {
-			_ = unix.Close(plain)
-		}
-		s.magic = errors.Is(err, unix.ELOOP) || name == "self" || name == "thread-self"
+	if err == nil && s.node.Mount.Super.FSType == "proc" {
+		err = r.inProc(&s, fd, name)
 	}
 	return fd, s, err
 }

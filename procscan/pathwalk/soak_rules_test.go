@@ -190,6 +190,7 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleNoPeer, subject: "root", op: "read /t/socket"},
 	// What follows is opened at most: nothing of /proc is written to.
 	{rule: access.RuleSysctl, subject: "root", op: "write /proc/sys/kernel/ostype"},
+	{rule: access.RulePtrace, subject: "bounded", op: "chdir /proc/1/root"},
 	{rule: access.RuleFSLacks, subject: "root", op: "mkdir /proc/sys/new"},
 	// What a capability gives.
 	{rule: access.RuleCap + "CAP_DAC_READ_SEARCH", subject: "reader", op: "read /t/rootfile"},

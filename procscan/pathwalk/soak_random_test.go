@@ -151,148 +151,6 @@ func (w *writer) host() {
 	}
 }
 
-// container is what a container makes in its own mount namespace.
-func (w *writer) container(i int) {
-	at := where{i, i}
-	parent := w.mounts(w.Spaces[i].Parent)
-	w.dirs[i], w.paths[i] = slices.Clone(w.dirs[parent]), slices.Clone(w.paths[parent])
-	// A container can make a directory only where it may write: it gets one from the host.
-	point := w.point(where{})
-	w.dirs[i] = append(w.dirs[i], point)
-	w.do(act{By: at, Kind: "tmpfs", Path: point, Text: "mode=755"})
-	w.files(at, point, 3, 8)
-	for range w.r.IntN(3) {
-		// The host does it, which the directories of others do not refuse.
-		a := act{By: where{0, i}, Kind: "mount", Source: w.source(i), Path: w.name(point + "/m"), Attr: w.attributes()}
-		w.do(w.directory(at, a.Path))
-		w.do(a)
-		w.mirror(i, a.Source, a.Path)
-	}
-	if w.r.IntN(2) == 0 {
-		base, on := w.name(point+"/m"), w.name(point+"/m")
-		for _, p := range []string{base, on} {
-			a := w.directory(at, p)
-			a.Mode |= 0o755
-			w.do(a)
-		}
-		w.overlay(at, base, on)
-	}
-}
-
-// overlay makes the layers of an overlay in a directory, and mounts it. Of the layers themselves nothing is asked: what
-// becomes of an overlay whose layers change is not defined.
-func (w *writer) overlay(at where, base, point string) {
-	r, mnt := w.r, at.Mounts
-	dirs, paths := w.dirs[mnt], w.paths[mnt]
-	lower, upper, work := base+"/l", base+"/u", base+"/w"
-	for _, d := range []string{lower, upper, work} {
-		a := w.directory(at, d)
-		a.Mode |= 0o755
-		w.do(a)
-	}
-	shown := map[string]bool{}
-	var newDirs, newPaths []string
-	note := func(layer string) {
-		for i, list := range [][]string{w.dirs[mnt], w.paths[mnt]} {
-			for _, p := range list {
-				p = point + strings.TrimPrefix(p, layer)
-				if shown[p] {
-					continue
-				}
-				if shown[p] = true; i == 0 {
-					newDirs = append(newDirs, p)
-				} else {
-					newPaths = append(newPaths, p)
-				}
-			}
-		}
-	}
-	w.dirs[mnt], w.paths[mnt] = nil, nil
-	w.files(at, lower, 3, 6)
-	note(lower)
-	below, files := w.dirs[mnt], w.paths[mnt]
-	w.dirs[mnt], w.paths[mnt] = nil, nil
-	for _, d := range below { // merged directories
-		if p := upper + strings.TrimPrefix(d, lower); path.Dir(p) == upper && r.IntN(2) == 0 {
-			w.do(w.directory(at, p))
-		}
-	}
-	for _, f := range files {
-		if p := upper + strings.TrimPrefix(f, lower); path.Dir(p) == upper && r.IntN(4) == 0 {
-			w.do(act{By: at, Kind: "whiteout", Path: p})
-		}
-	}
-	w.files(at, upper, 2, 4)
-	note(upper)
-	w.dirs[mnt], w.paths[mnt] = append(dirs, newDirs...), append(paths, newPaths...)
-	text := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
-	if r.IntN(5) == 0 {
-		text = "lowerdir=" + upper + ":" + lower
-	}
-	if at.Space != 0 {
-		text += ",userxattr"
-	}
-	w.do(act{By: at, Kind: "overlay", Path: point, Text: text})
-	w.points = append(w.points, point)
-	w.layers = append(w.layers, base)
-}
-
-// point makes a directory to mount on.
-func (w *writer) point(at where) string {
-	p := w.name(top + "/m")
-	// It comes before everything that is mounted, and so is there in every mount namespace.
-	a := act{By: at, Kind: "dir", Path: p, Mode: 0o755}
-	w.Acts = slices.Insert(w.Acts, 0, a)
-	return p
-}
-
-func (w *writer) attributes() []string {
-	var list []string
-	for _, name := range []string{"ro", "noexec", "nodev", "nosuid", "nosymfollow"} {
-		if w.r.IntN(4) == 0 {
-			list = append(list, name)
-		}
-	}
-	return list
-}
-
-// bind mounts a directory of the host a second time.
-func (w *writer) bind(at where) {
-	a := act{By: at, Kind: "mount", Source: w.source(0), Path: w.point(at), Attr: w.attributes()}
-	if w.r.IntN(3) == 0 {
-		a.Idmap = 1 + w.r.IntN(2)
-		w.mapped = append(w.mapped, a.Path)
-	}
-	w.do(a)
-	w.mirror(0, a.Source, a.Path)
-}
-
-// source is a directory to mount: not one in an idmapped mount, which may refuse even root of the host.
-func (w *writer) source(mnt int) string {
-	for {
-		p := pick(w.r, w.dirs[mnt]...)
-		if !slices.ContainsFunc(w.mapped, func(m string) bool { return p == m || strings.HasPrefix(p, m+"/") }) {
-			return p
-		}
-	}
-}
-
-// mirror notes what a bind mount shows. One of the host does not show what is mounted below its source.
-func (w *writer) mirror(mnt int, source, target string) {
-	hidden := func(p string) bool {
-		return mnt == 0 && slices.ContainsFunc(w.points, func(m string) bool { return strings.HasPrefix(m, source+"/") && strings.HasPrefix(p, m+"/") })
-	}
-	defer func() { w.points = append(w.points, target) }()
-	for _, list := range []map[int][]string{w.dirs, w.paths} {
-		for _, p := range slices.Clone(list[mnt]) {
-			if rest, ok := strings.CutPrefix(p, source+"/"); ok && !hidden(p) {
-				list[mnt] = append(list[mnt], target+"/"+rest)
-			}
-		}
-	}
-	w.dirs[mnt] = append(w.dirs[mnt], target)
-}
-
 // files makes directories and files below one.
 func (w *writer) files(at where, root string, dirs, files int) {
 	r, mnt := w.r, at.Mounts
@@ -413,8 +271,8 @@ func (w *writer) flags() {
 		switch a.Kind {
 		case "dir", "file", "program", "script":
 			layer := slices.ContainsFunc(w.layers, func(base string) bool { return strings.HasPrefix(a.Path, base+"/") })
-			if a.By.Space == 0 && w.r.IntN(12) == 0 && !layer && !strings.HasPrefix(path.Base(a.Path), "m") {
-				w.do(act{By: a.By, Kind: "flag", Path: a.Path, Text: pick(w.r, "immutable", "append")})
+			if w.r.IntN(12) == 0 && !layer && !strings.HasPrefix(path.Base(a.Path), "m") {
+				w.do(act{By: where{0, a.By.Mounts}, Kind: "flag", Path: a.Path, Text: pick(w.r, "immutable", "append")})
 			}
 		case "tmpfs":
 			upper := slices.ContainsFunc(w.layers, func(base string) bool { return strings.HasPrefix(base, a.Path+"/") })

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect/access"
@@ -110,7 +111,8 @@ func (s *soak) count(a *answer, q *asked) {
 	v := &a.verdict
 	switch {
 	case v.Verdict == access.Unknown:
-		s.unknown[string(q.Op.Op)+": "+string(v.Rule)+": "+v.Missing]++
+		what, _, _ := strings.Cut(v.Missing, " /")
+		s.unknown[string(v.Rule)+": "+what]++
 	case v.Verdict == access.Deny:
 		s.decided[v.Rule]++
 		if !a.wrong() && a.lacking(v.Rule, q.Op) {

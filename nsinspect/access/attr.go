@@ -91,7 +91,8 @@ func (j *judge) fitsMount(n *Node, uid idmap.Kernel, setUID bool, gid idmap.Kern
 		return true
 	}
 	if !m.MapKnown {
-		return j.unknown(n.Path, RuleChownUnmappedFS, "the id map of the mount at "+m.Point)
+		j.hinge(n.Path, RuleChownUnmappedFS, "the id map of the mount at "+m.Point)
+		return true
 	}
 	fits := func(kind idmap.Kind, id idmap.Kernel) bool { return m.IDs(j.host, kind).OnDisk(id).Mapped() }
 	if _, told := j.superNS(n); !told {

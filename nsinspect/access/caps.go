@@ -103,7 +103,7 @@ func (j *judge) ownerOrCap(n *Node) bool {
 func (j *judge) needOwner(n *Node) bool {
 	switch {
 	case !n.UID.Known:
-		return j.unknown(n.Path, RuleNotOwner, "the owner of "+n.Path)
+		return j.unsure(RuleNotOwner, "the owner of "+n.Path, n)
 	case j.owner(n):
 		return j.pass(n, RuleModeOwner, "the target owns it")
 	case j.ownerOrCap(n):
@@ -120,7 +120,7 @@ func unmapped(n *Node) bool { return !n.UID.Seen.Mapped() || !n.GID.Seen.Mapped(
 // known reports whether both ids of the file are known, and ends the decision if not.
 func (j *judge) known(n *Node) bool {
 	if !n.UID.Known || !n.GID.Known {
-		return j.unknown(n.Path, RuleIdmapUnmapped, "the owner of "+n.Path+" as its mount shows it")
+		return j.unsure(RuleIdmapUnmapped, "the owner of "+n.Path+" as its mount shows it", n)
 	}
 	return true
 }

@@ -12,7 +12,8 @@ func (j *judge) idsFit(dir *Node) bool {
 	m := dir.Mount
 	if m.Idmapped {
 		if !m.MapKnown {
-			return j.unknown(dir.Path, RuleFsidUnmapped, "the id map of the mount at "+m.Point)
+			j.hinge(dir.Path, RuleFsidUnmapped, "the id map of the mount at "+m.Point)
+			return true
 		}
 		if !m.UIDMap.OnDisk(j.fsuid).Mapped() || !m.GIDMap.OnDisk(j.fsgid).Mapped() {
 			return j.deny(dir, RuleFsidUnmapped, "EOVERFLOW", "the mount's map has no id on disk for the target's uid or gid")

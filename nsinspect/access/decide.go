@@ -17,7 +17,20 @@ func Decide(s *Subject, w *Walk, op Operation) Verdict {
 // nothing to go on with. A rule about a capability ("cap:CAP_CHOWN") is also what that allows: it does not count for a
 // subject that has it. It is for tests which show that every rule is needed.
 func DecideWithout(rule Rule, s *Subject, w *Walk, op Operation) Verdict {
-	j := judge{s: s, w: w, op: op, host: w.Host, without: rule, euid: s.Cred.UID.Effective}
+	j := run(rule, s, w, op)
+	if j.v.Verdict == Unknown {
+		if agreed := j.settleDoubt(0); agreed != nil {
+			j = agreed
+		}
+	}
+	j.finish()
+	j.v.Explanation = explain(s, w, op, &j.v)
+	return j.v
+}
+
+// run decides on the facts as they are.
+func run(rule Rule, s *Subject, w *Walk, op Operation) *judge {
+	j := &judge{s: s, w: w, op: op, host: w.Host, without: rule, euid: s.Cred.UID.Effective}
 	j.noCaps = leftOut(rule) & (s.Cred.CapEff | s.Cred.CapPrm)
 	j.caps = s.Cred.CapEff &^ j.noCaps
 	j.fsuid, j.fsgid = s.Cred.UID.FS, s.Cred.GID.FS
@@ -27,9 +40,7 @@ func DecideWithout(rule Rule, s *Subject, w *Walk, op Operation) Verdict {
 	}
 	j.decide()
 	j.settle()
-	j.finish()
-	j.v.Explanation = explain(s, w, op, &j.v)
-	return j.v
+	return j
 }
 
 // judge is one decision under way. Its checks record a [Step] each and return whether the kernel would go on.
@@ -46,7 +57,8 @@ type judge struct {
 	fsuid, fsgid, euid idmap.Kernel
 	caps               uint64
 
-	hinges []Step // facts that are missing and do not matter when a later check denies
+	doubts []*Node // whose missing facts ended the decision
+	hinges []Step  // facts that are missing and do not matter when a later check denies
 
 	v Verdict
 }

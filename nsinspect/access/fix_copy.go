@@ -15,7 +15,7 @@ type copier struct {
 
 // copyFacts copies a subject and a walk. Names and the container are not copied: no fix changes them.
 func copyFacts(s *Subject, w *Walk) (*Subject, *Walk) {
-	c := copier{make(map[*Node]*Node), make(map[*Mount]*Mount), make(map[*Super]*Super), make(map[*Host]*Host)}
+	c := newCopier()
 	subject := *s
 	subject.Cred.Groups = slices.Clone(s.Cred.Groups)
 	return &subject, c.walk(w)

@@ -74,7 +74,7 @@ func (j *judge) existing(at found) bool {
 		return true
 	}
 	if !n.UID.Known || !dir.UID.Known {
-		return j.unknown(n.Path, rule, "the owner of "+n.Path)
+		return j.unsure(rule, "the owner of "+n.Path, n, dir)
 	}
 	mine := n.UID.Seen.Mapped() && (n.UID.Seen == j.fsuid || n.UID.Seen == dir.UID.Seen)
 	exposed := dir.Mode&0o002 != 0 || dir.Mode&0o020 != 0 && (level >= 2 || level < 0)

@@ -53,6 +53,7 @@ func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
 	}
 	last := m.v.Steps[len(m.v.Steps)-1]
 	if m.v.Verdict == Unknown {
+		j.doubts = m.doubts
 		return j.unknown(n.Path, RuleOverlayMounter, m.v.Missing)
 	}
 	return j.deny(n, RuleOverlayMounter, last.Errno, "who mounted the overlay is refused by its layer: "+last.Detail)

@@ -105,7 +105,7 @@ func (j *judge) class(n *Node, want uint32) (rule Rule, perm uint32, detail stri
 	case j.owner(n):
 		return RuleModeOwner, n.Mode >> 6 & 7, ""
 	case n.ACLMissing != "" && n.Mode&0o070 != 0:
-		j.unknown(n.Path, RuleACLUser, "the ACL of "+n.Path+": "+n.ACLMissing)
+		j.unsure(RuleACLUser, "the ACL of "+n.Path+": "+n.ACLMissing, n)
 		return RuleNone, 0, ""
 	case n.ACL != nil && n.Mode&0o070 != 0:
 		return j.acl(n.ACL, n, want)

@@ -174,6 +174,7 @@ func (j *judge) protectedHardlink(n *Node) bool {
 			j.hinges = probe.hinges
 			return true
 		case probe.v.Verdict == Unknown:
+			j.doubts = probe.doubts
 			return j.unknown(n.Path, RuleProtectedHardlinks, probe.v.Missing)
 		}
 	}

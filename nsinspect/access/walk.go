@@ -127,7 +127,7 @@ func (j *judge) protectedLink(l *Lookup) bool {
 	case j.host.ProtectedSymlinks < 0:
 		return j.unknown(link.Path, RuleProtectedSymlinks, "fs.protected_symlinks")
 	case !link.UID.Known || !dir.UID.Known:
-		return j.unknown(link.Path, RuleProtectedSymlinks, "the owner of "+link.Path)
+		return j.unsure(RuleProtectedSymlinks, "the owner of "+link.Path, link, dir)
 	}
 	return j.deny(link, RuleProtectedSymlinks, "EACCES", "fs.protected_symlinks: a link of another user in a sticky directory that everybody may write to")
 }

@@ -125,7 +125,7 @@ func (j *judge) aclXattr(n *Node, name string, set bool) {
 		case n.NoACL || n.Type == Symlink:
 			j.deny(n, RuleNoACL, "EOPNOTSUPP", "the file system has no ACLs")
 		case n.ACLMissing != "":
-			j.unknown(n.Path, RuleXattr, "the ACL of "+n.Path+": "+n.ACLMissing)
+			j.unsure(RuleXattr, "the ACL of "+n.Path+": "+n.ACLMissing, n)
 		case name == aclAccess && n.ACL == nil:
 			j.deny(n, RuleXattr, "ENODATA", "it has no ACL beyond its mode")
 		case name == aclDefault && n.DefaultACL == nil:

@@ -1,7 +1,6 @@
 package pathwalk
 
 import (
-	"errors"
 	"path"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -77,20 +76,10 @@ func (q *question) mountPoints() (map[nsinspect.Place]bool, error) {
 
 // mountsNow are the mounts of the target's mount namespace.
 func (q *question) mountsNow() ([]nsinspect.Mount, error) {
-	if q.task.MntNS == q.p.snap.Observer.MntNS && q.p.watch != nil {
-		mounts, fresh, err := q.p.watch.Mounts()
-		if fresh {
-			q.p.devs = nil
-		}
-		return mounts, err
+	if q.task.MntNS == q.p.snap.Observer.MntNS || q.p.mountinfo {
+		return q.table(q.task)
 	}
-	if q.task.MntID != 0 {
-		mounts, err := procscan.MountsOf(q.task.MntID, &q.p.buf)
-		if err == nil || !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
-			return mounts, err
-		}
-	}
-	return q.task.held.Mounts()
+	return procscan.MountsOf(q.task.MntID, &q.p.buf)
 }
 
 // covered looks at what a mount hides: through a copy of the mount that it is on, which nobody sees and which has nothing
@@ -100,7 +89,7 @@ func (r *trail) covered(name string, at nsinspect.Place, where string) (*access.
 	if err == nil {
 		defer unix.Close(tree)
 		var x unix.Statx_t
-		if err := unix.Statx(tree, "", unix.AT_EMPTY_PATH, statxMntIDUnique, &x); err != nil {
+		if err := unix.Statx(tree, "", unix.AT_EMPTY_PATH, r.p.mountBit(), &x); err != nil {
 			return nil, err
 		}
 		r.mounts[x.Mnt_id] = r.mounts[r.atID.mount]

@@ -18,15 +18,19 @@ func (r *trail) closed(fd int, where string, refused error) (sighted, error) {
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &x); err != nil || x.Mask&unix.STATX_MNT_ID == 0 {
 		return sighted{}, refused
 	}
-	mounts, err := procscan.MountsOf(r.task.MntID, &r.p.buf)
-	if err != nil {
-		return sighted{}, refused
+	id := x.Mnt_id
+	if !r.p.mountinfo {
+		mounts, err := procscan.MountsOf(r.task.MntID, &r.p.buf)
+		if err != nil {
+			return sighted{}, refused
+		}
+		at := slices.IndexFunc(mounts, func(m nsinspect.Mount) bool { return uint64(m.ID) == x.Mnt_id })
+		if at < 0 {
+			return sighted{}, refused
+		}
+		id = mounts[at].UniqueID
 	}
-	at := slices.IndexFunc(mounts, func(m nsinspect.Mount) bool { return uint64(m.ID) == x.Mnt_id })
-	if at < 0 {
-		return sighted{}, refused
-	}
-	m, err := r.mountOf(fd, mounts[at].UniqueID)
+	m, err := r.mountOf(fd, id)
 	if err != nil {
 		return sighted{}, err
 	}
@@ -34,5 +38,5 @@ func (r *trail) closed(fd int, where string, refused error) (sighted, error) {
 		return sighted{}, refused
 	}
 	n := &access.Node{Path: where, Type: access.Directory, Dev: devString(x.Dev_major, x.Dev_minor), Mount: m.Mount, ACLMissing: refused.Error()}
-	return sighted{node: n, mountRoot: true, place: place{mount: mounts[at].UniqueID, dev: n.Dev}}, nil
+	return sighted{node: n, mountRoot: true, place: place{mount: id, dev: n.Dev}}, nil
 }

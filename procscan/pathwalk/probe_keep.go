@@ -39,6 +39,8 @@ type probe struct {
 	fdDir     int  // /proc/self/fd, opened O_PATH
 	noXattrAt bool // the kernel has no getxattrat(2)
 
+	mountinfo bool // mounts are told by mountinfo only: see tellsMounts
+
 	layers map[uint64]*layerNames // of overlays, by unique mount id
 }
 
@@ -72,6 +74,7 @@ func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 		Kernel: access.ParseKernel(snap.Observer.Kernel), InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
 		UserNS: access.UserNamespaces(snap), Names: snap.NamesAt(snap.Observer.Names),
 	}
+	p.mountinfo = !tellsMounts(proc)
 	if watch, err := procscan.WatchMounts(proc); err == nil {
 		p.watch = watch
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/nsview/nsview/nsinspect/access"
-	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,14 +33,10 @@ func (r *trail) mountOf(fd int, id uint64) (mounted, error) {
 // findMount looks for a mount in the target's mount namespace, then in the observer's. What is in neither is in a third one,
 // or in none: a mount that was unmounted while somebody stayed on it.
 func (r *trail) findMount(fd int, id uint64) (mounted, error) {
-	own := r.task.MntID
-	if r.task.MntNS == r.p.snap.Observer.MntNS {
-		own = 0
-	}
-	now, err := procscan.StatMount(own, id, &r.p.buf)
+	now, err := r.statMount(r.task, id)
 	task, foreign := r.task, false
-	if errors.Is(err, unix.ENOENT) && own != 0 {
-		if other, otherErr := procscan.StatMount(0, id, &r.p.buf); otherErr == nil {
+	if errors.Is(err, unix.ENOENT) && r.task.MntNS != r.p.snap.Observer.MntNS {
+		if other, otherErr := r.statMount(nil, id); otherErr == nil {
 			now, err, foreign = other, nil, true
 		}
 	}
@@ -49,11 +44,13 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 		if !errors.Is(err, unix.ENOENT) {
 			break
 		}
-		if other, otherErr := procscan.StatMount(t.MntID, id, &r.p.buf); otherErr == nil {
+		if other, otherErr := r.statMount(t, id); otherErr == nil {
 			now, err, task, foreign = other, nil, t, true
 		}
 	}
 	switch {
+	case errors.Is(err, unix.ENOENT) && r.p.mountinfo && !isPseudo(fd):
+		return mounted{}, errors.New("its mount is in no mount table that can be read: it is outside the target's root, or it was unmounted")
 	case errors.Is(err, unix.ENOENT):
 		return r.detached(fd, id)
 	case err != nil:
@@ -96,6 +93,19 @@ var fsMagic = map[int64]string{
 	unix.RAMFS_MAGIC: "ramfs", unix.DEVPTS_SUPER_MAGIC: "devpts", unix.V9FS_MAGIC: "9p", unix.CEPH_SUPER_MAGIC: "ceph", unix.SMB2_SUPER_MAGIC: "smb3",
 	unix.CIFS_SUPER_MAGIC: "cifs", unix.SQUASHFS_MAGIC: "squashfs", unix.F2FS_SUPER_MAGIC: "f2fs", unix.PIPEFS_MAGIC: "pipefs", unix.SOCKFS_MAGIC: "sockfs",
 	unix.ANON_INODE_FS_MAGIC: "anon_inodefs", unix.NSFS_MAGIC: "nsfs",
+}
+
+// isPseudo reports whether a file is on a file system that is in no mount table: that of pipes, sockets and the like.
+func isPseudo(fd int) bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil {
+		return false
+	}
+	switch fsMagic[int64(st.Type)] {
+	case "pipefs", "sockfs", "anon_inodefs", "nsfs":
+		return true
+	}
+	return false
 }
 
 // stNoSymfollow is ST_NOSYMFOLLOW of statfs(2)'s flags (include/linux/statfs.h).

@@ -36,14 +36,14 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 func (r *trail) describe(fd int, where, host string, last bool) (sighted, error) {
 	var x unix.Statx_t
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
-	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|statxMntIDUnique, &x); err != nil {
+	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|r.p.mountBit(), &x); err != nil {
 		if errors.Is(err, unix.EACCES) {
 			return r.closed(fd, where, err)
 		}
 		return sighted{}, err
 	}
-	if x.Mask&statxMntIDUnique == 0 {
-		return sighted{}, errors.New("the kernel does not tell mounts apart (statx STATX_MNT_ID_UNIQUE, Linux 6.8)")
+	if x.Mask&uint32(r.p.mountBit()) == 0 {
+		return sighted{}, errors.New("the kernel does not tell mounts apart (statx STATX_MNT_ID, Linux 5.8)")
 	}
 	m, err := r.mountOf(fd, x.Mnt_id)
 	if err != nil {

@@ -84,8 +84,9 @@ type question struct {
 	mounts map[uint64]mounted
 
 	stacks map[stackKey]*stacked
-	beyond []*taskNow // processes whose mount namespaces magic links may have led to
-	opened []int      // descriptors that the question keeps to its end
+	tables map[*taskNow][]nsinspect.Mount // see table
+	beyond []*taskNow                     // processes whose mount namespaces magic links may have led to
+	opened []int                          // descriptors that the question keeps to its end
 
 	points    map[nsinspect.Place]bool // see isMountPoint
 	pointsErr error
@@ -116,6 +117,10 @@ type place struct {
 func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
 	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}, stacks: map[stackKey]*stacked{}}
 	defer q.close()
+	if p.mountinfo { // ids of mounts that were there at the last question may be others' now
+		clear(p.owner)
+		clear(p.layers)
+	}
 	w, from, err := q.walk(name, followsOf(op.Op), 0)
 	if err != nil {
 		return nil, err

@@ -27,4 +27,23 @@ type Options struct {
 	HostRoot string // whose /etc/passwd names the host's users, "/" when empty
 	Facts    Fact
 	PIDs     []int // only these processes; nil means all
+
+	Source Source
+	Chosen *Choice // when not nil, is filled in with where the processes were read from
+}
+
+// Source is where processes are read from.
+type Source string
+
+// The sources. SourceBPF sees what SourceProc does, and also what procfs refuses; Args and Threads only SourceProc has.
+const (
+	SourceAuto Source = "auto" // the one that is there and takes less time; also the zero value
+	SourceProc Source = "proc" // the files of procfs
+	SourceBPF  Source = "bpf"  // a BPF iterator, see package taskiter. Scan fails where there is none
+)
+
+// Choice is which source a Scan read from, and why.
+type Choice struct {
+	Source Source
+	Why    string
 }

@@ -99,7 +99,10 @@ func (s *scanner) readProcesses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := s.readAll(ctx, pids)
+	rows, err := s.readRows(ctx, w, pids)
+	if err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

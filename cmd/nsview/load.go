@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
@@ -23,9 +26,18 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 		return a.stored()
 	}
 	defer a.progress("reading " + a.proc)()
-	s, err := procscan.Scan(ctx, procscan.Options{Proc: a.proc, HostRoot: a.hostRoot, Facts: facts})
+	var chosen procscan.Choice
+	s, err := procscan.Scan(ctx, procscan.Options{
+		Proc: a.proc, HostRoot: a.hostRoot, Facts: facts, Source: procscan.Source(a.source), Chosen: &chosen,
+	})
 	if err != nil {
+		if a.source == string(procscan.SourceBPF) {
+			return nil, usageError("--source auto reads procfs where BPF cannot", "%w", err)
+		}
 		return nil, err
+	}
+	if a.verbose && a.source != "" {
+		a.warn("%s read the processes: %s", chosen.Source, chosen.Why)
 	}
 	claims, gaps := engine.Claims(ctx, s, engine.Options{Proc: a.proc, HostRoot: a.hostRoot, RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	s.Gaps = append(s.Gaps, gaps...)
@@ -74,4 +86,22 @@ func (a *app) stored() (*nsinspect.Snapshot, error) {
 		return nil, fmt.Errorf("read snapshot %s: %w", a.from, err)
 	}
 	return s, nil
+}
+
+// sourceFlag adds --source.
+func (a *app) sourceFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.source, "source", string(procscan.SourceAuto), "read processes from `auto|proc|bpf`: procfs, a BPF iterator, or what takes less time (-v says which)")
+	complete(cmd, "source", sources())
+}
+
+func sources() []string {
+	return []string{string(procscan.SourceAuto), string(procscan.SourceProc), string(procscan.SourceBPF)}
+}
+
+// checkSource judges --source.
+func (a *app) checkSource() error {
+	if !slices.Contains(sources(), a.source) {
+		return usageError("", "--source is %s, not \"%s\"", strings.Join(sources(), ", "), a.source)
+	}
+	return nil
 }

@@ -43,6 +43,9 @@ every namespace. A network namespace that only a socket keeps alive is not found
 			if err := a.format(cmd, nsFormats()...); err != nil {
 				return err
 			}
+			if err := a.checkSource(); err != nil {
+				return err
+			}
 			f.tree = f.tree || a.output == "tree"
 			if f.tree && a.columns != "" {
 				return usageError("", "-O chooses columns of a table, --tree has its own")
@@ -57,6 +60,7 @@ every namespace. A network namespace that only a socket keeps alive is not found
 	flags.BoolVar(&f.tree, "tree", false, "draw which namespace owns which; with -t pid or -t user, which is whose parent")
 	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
 	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this `TYPE`: "+typeNames())
+	a.sourceFlag(cmd)
 	a.outputFlags(cmd, nsFormats(), nsColumns)
 	_ = cmd.RegisterFlagCompletionFunc("type", completeList(func() []string { return strings.Split(typeNames(), ", ") }))
 	return cmd

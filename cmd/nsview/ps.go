@@ -62,6 +62,7 @@ The columns are ` + columnNames() + `.`,
 	_ = cmd.RegisterFlagCompletionFunc("sort", completeList(psColumnNames))
 	flags.StringVar(&f.watch, "watch", "", "print anew every `SECONDS` (2)")
 	flags.Lookup("watch").NoOptDefVal = "2"
+	a.sourceFlag(cmd)
 	a.outputFlags(cmd, psFormats(), nil)
 	return cmd
 }
@@ -78,6 +79,9 @@ func (f *psFlags) check(a *app, cmd *cobra.Command) error {
 		}
 	}
 	if err := a.format(cmd, psFormats()...); err != nil {
+		return err
+	}
+	if err := a.checkSource(); err != nil {
 		return err
 	}
 	f.tree = f.tree || a.output == "tree"

@@ -53,6 +53,7 @@ type app struct {
 	proc      string
 	hostRoot  string
 	from      string
+	source    string // --source, of the commands that have it
 	verbose   bool
 }
 

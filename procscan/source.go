@@ -1,0 +1,226 @@
+package procscan
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan/taskiter"
+)
+
+const (
+	// iterFrom is from how many processes on the BPF iterator takes less time: to load it takes what procfs takes for some
+	// hundred, and its program shows in the audit logs of a host.
+	iterFrom = 1500
+
+	initPIDNS  nsinspect.Inode = 0xEFFFFFFC // PROC_PID_INIT_INO in include/linux/proc_ns.h
+	initTimeNS nsinspect.Inode = 0xEFFFFFFA // PROC_TIME_INIT_INO
+)
+
+// readRows reads the processes from one source or the other.
+func (s *scanner) readRows(ctx context.Context, w *worker, pids []int) ([]nsinspect.Process, error) {
+	why := s.notByIterator()
+	switch {
+	case s.opts.Source == SourceProc:
+		why = "it was asked for"
+	case s.opts.Source == SourceBPF && why != "":
+		return nil, fmt.Errorf("BPF shows processes only as the initial namespaces number them, and no command lines nor threads: %s", why)
+	case s.opts.Source != SourceBPF && why == "" && len(pids) < iterFrom:
+		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
+	}
+	if why == "" {
+		rows, err := s.readIterator(w, pids)
+		if err == nil {
+			s.choose(SourceBPF, fmt.Sprintf("it takes less time for %d processes", len(rows)))
+			return rows, nil
+		}
+		if s.opts.Source == SourceBPF {
+			return nil, err
+		}
+		why = err.Error()
+	}
+	s.choose(SourceProc, why)
+	return s.readAll(ctx, pids), nil
+}
+
+func (s *scanner) choose(source Source, why string) {
+	if s.opts.Chosen != nil {
+		*s.opts.Chosen = Choice{source, why}
+	}
+}
+
+// notByIterator says why the iterator cannot answer, "" when it can. Its numbers are the kernel's own: those of the initial
+// namespaces.
+func (s *scanner) notByIterator() string {
+	o := &s.snap.Observer
+	switch {
+	case s.opts.PIDs != nil:
+		return "only some processes are asked for"
+	case s.opts.Facts&(Args|Threads) != 0:
+		return "command lines or threads are asked for"
+	case !s.samePIDs || o.Namespaces.PID != initPIDNS:
+		return "the procfs does not show the initial PID namespace to an observer in it"
+	case !o.InitialNS:
+		return "the observer is in a user namespace"
+	case o.Namespaces.Time != initTimeNS && o.Namespaces.Time != 0:
+		return "the observer is in a time namespace"
+	}
+	return ""
+}
+
+// iterated is what the rows of the iterator are made of besides their records.
+type iterated struct {
+	s *scanner
+	w *worker
+
+	rows    []nsinspect.Process
+	cgroups map[uint64]string    // by CgroupsKey
+	roots   map[[2]uint64]string // by RootKey
+	keys    []iterKey            // of each row
+	again   []int                // processes that procfs is to be asked about
+}
+
+type iterKey struct {
+	cgroups uint64
+	root    [2]uint64
+	comm    bool // the name is longer than the record has it
+	maps    bool // the id maps are
+}
+
+// readIterator reads all processes by BPF. What names a cgroup or a root directory is asked of procfs once for all
+// processes that share it. What a record has not whole is read there, and so are processes that are listed there and that
+// the iterator passed over: a kernel may keep some from it, as one that this was tried on does with process 1.
+func (s *scanner) readIterator(w *worker, listed []int) ([]nsinspect.Process, error) {
+	it, err := taskiter.Load()
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	r := &iterated{s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{}}
+	if err := it.Each(r.add); err != nil {
+		return nil, err
+	}
+	seen := make(map[int]bool, len(r.rows))
+	for i := range r.rows {
+		r.complete(i)
+		seen[r.rows[i].PID] = true
+	}
+	for _, pid := range slices.Compact(slices.Sorted(slices.Values(append(r.again, listed...)))) {
+		if seen[pid] {
+			continue
+		}
+		if dir, ok := w.open(pid); ok {
+			var p nsinspect.Process
+			if w.process(dir, pid, &p) {
+				r.rows = append(r.rows, p)
+			}
+			_ = unix.Close(dir)
+		}
+	}
+	s.addGaps(w.gaps)
+	w.gaps = nil
+	slices.SortFunc(r.rows, func(a, b nsinspect.Process) int { return cmp.Compare(a.PID, b.PID) })
+	return r.rows, nil
+}
+
+// add takes a record.
+func (r *iterated) add(rec *taskiter.Record) error {
+	if !rec.Whole() {
+		r.again = append(r.again, rec.PID())
+		return nil
+	}
+	p := nsinspect.Process{IDMaps: -1, MountTable: -1, Names: -1, Container: -1}
+	rec.Process(&p)
+	k := iterKey{cgroups: rec.CgroupsKey(), root: rec.RootKey(), comm: p.Kthread}
+	var known bool
+	if p.IDMaps, known = r.s.maps.written(p.Namespaces.User); !known {
+		if maps, ok := rec.IDMaps(); ok {
+			p.IDMaps = r.s.maps.put(maps)
+		} else {
+			k.maps = true
+		}
+	}
+	if r.s.opts.Facts&Brief != 0 {
+		n := p.Namespaces
+		p.Namespaces = nsinspect.NamespaceSet{User: n.User, PID: n.PID, Mnt: n.Mnt}
+	}
+	r.rows, r.keys = append(r.rows, p), append(r.keys, k)
+	return nil
+}
+
+// complete adds to a row what procfs has to tell. A process that ended since tells nothing; another of its cgroup or root
+// directory does.
+func (r *iterated) complete(i int) {
+	p, k := &r.rows[i], &r.keys[i]
+	wantsRoot := r.s.opts.Facts&(Mounts|Names) != 0 && !p.Kthread
+	cgroup, hasCgroup := r.cgroups[k.cgroups]
+	root, hasRoot := r.roots[k.root]
+	p.Cgroup = cgroup
+	if wantsRoot {
+		p.Root = root
+	}
+	if hasCgroup && (hasRoot || !wantsRoot) && !k.comm && !k.maps {
+		return
+	}
+	dir, ok := r.w.open(p.PID)
+	if !ok {
+		return
+	}
+	defer unix.Close(dir)
+	if b, err := r.w.read(dir, r.w.files.cgroup); !hasCgroup && err == nil {
+		if path, err := parseCgroup(b); err == nil {
+			p.Cgroup = r.w.intern(path)
+			r.cgroups[k.cgroups] = p.Cgroup
+		}
+	}
+	if wantsRoot && !hasRoot {
+		n, err := readlinkEntry(dir, r.w.files.root.nul, r.w.path[:])
+		switch {
+		case err == nil:
+			p.Root = r.w.intern(r.w.path[:n])
+			r.roots[k.root] = p.Root
+		case !endedErr(err):
+			r.w.pidGap(p.PID, "root", err)
+		}
+	}
+	if k.comm {
+		if b, err := readUpTo(dir, "comm", maxProcFile, &r.w.buf); err == nil {
+			p.Comm = string(bytes.TrimSuffix(b, []byte("\n")))
+		}
+	}
+	if k.maps {
+		maps, err := r.s.maps.of(r.w, dir, p.Namespaces.User)
+		if p.IDMaps = maps; err != nil && !errors.Is(err, unix.ENOENT) {
+			r.w.pidGap(p.PID, "uid_map", err)
+		}
+	}
+}
+
+// written is the index of the maps of a user namespace, and whether both are written.
+func (t *mapTable) written(ns nsinspect.Inode) (index int, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, ok := t.byNS[ns]
+	if !ok {
+		return -1, false
+	}
+	return i, len(t.list[i].UID) > 0 && len(t.list[i].GID) > 0
+}
+
+// put enters the maps of a user namespace.
+func (t *mapTable) put(m nsinspect.IDMaps) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i, ok := t.byNS[m.UserNS]; ok {
+		t.list[i] = m
+		return i
+	}
+	t.byNS[m.UserNS] = t.add(m)
+	return t.byNS[m.UserNS]
+}

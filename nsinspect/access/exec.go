@@ -91,6 +91,13 @@ func (j *judge) gains(n *Node) {
 		j.assume(n.Path + " has no file capabilities: " + n.CapsMissing)
 		return
 	}
+	if o := n.Overlay; o != nil && o.Real != nil && j.maySUID(n) {
+		// An overlay reads them as who mounted it (ovl_xattr_get()).
+		if m := j.mounter(o); m != nil && !m.seesFileCaps(o.Real) {
+			j.deny(n, RuleFileCaps, "EOVERFLOW", "its file capabilities are for a root that is none for who mounted the overlay")
+			return
+		}
+	}
 	if n.Caps == nil || !n.Caps.Effective || !j.maySUID(n) || !j.capsFor(n) {
 		return
 	}

@@ -58,9 +58,9 @@ func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx
 	o.Real, o.Upper, o.Merged = s.top, s.parts[0].upper, n.Type == access.Directory && len(s.parts) > 1
 	if !o.Upper {
 		o.CopyUp = s.copyUp
-		if o.Real.Type == access.Regular {
-			o.Real.Caps, o.Real.CapsMissing = fileCaps(selfFD(s.parts[0].fd))
-		}
+	}
+	if o.Real.Type == access.Regular && (!o.Upper || r.op.Op == access.OpExec) {
+		o.Real.Caps, o.Real.CapsMissing = fileCaps(selfFD(s.parts[0].fd))
 	}
 	n.UID.Seen, n.UID.Known = s.top.UID.Seen, s.top.UID.Known
 	n.GID.Seen, n.GID.Known = s.top.GID.Seen, s.top.GID.Known

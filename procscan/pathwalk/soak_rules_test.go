@@ -101,6 +101,7 @@ func ruleScene() *scene {
 	file("fifo", "/t/sticky/fifo", 1001, 1001, 0o666)
 	file("link", "/t/sticky/link", 1001, 1001, 0, text("other"))
 	file("program", "/t/capable", 0, 0, 0o755, func(a *act) { a.Caps = &fileCapsSpec{Permitted: 1 << unix.CAP_CHOWN, Effective: true, Root: -1} })
+	file("file", "/t/foreign", 5, 5, 0o644, func(a *act) { a.Caps = &fileCapsSpec{Permitted: 1 << unix.CAP_CHOWN, Root: 100000} })
 	file("file", "/t/immutable", 0, 0, 0o666)
 	file("file", "/t/append", 0, 0, 0o666)
 	file("mount", "/t/ro", 0, 0, 0, from("/t/src", 0, "ro"))
@@ -182,6 +183,7 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleInitCap, subject: "croot", op: "setxattr trusted.x /t/c/file"},
 	{rule: access.RuleFileCaps, subject: "bounded", op: "exec /t/capable"},
 	{rule: access.RuleFileCaps, subject: "rootless", op: "setxattr security.capability /t/five"},
+	{rule: access.RuleFileCaps, subject: "rootless", op: "getxattr security.capability /t/foreign"},
 	{rule: access.RuleFormat, subject: "root", op: "exec /t/plain"},
 	{rule: access.RuleNoACL, subject: "root", op: "getacl /t/ram"},
 	{rule: access.RuleXattr, subject: "root", op: "getxattr user.none /t/mine"},

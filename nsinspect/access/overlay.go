@@ -6,7 +6,7 @@ import "github.com/nsview/nsview/nsinspect"
 // same of the file in its layer. What is only in a lower layer will be copied up, for which it is read.
 func (j *judge) mounterPermission(n *Node, want uint32) bool {
 	o := n.Overlay
-	if o == nil {
+	if o == nil || o.Unhindered {
 		return true
 	}
 	mounter := j.mounter(o)
@@ -63,8 +63,8 @@ func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
 // who mounted the overlay (fs/overlayfs/copy_up.c).
 func (j *judge) copyUp(n *Node) bool {
 	o := n.Overlay
-	if o == nil || o.Upper || o.Real == nil {
-		if o != nil && o.Real == nil {
+	if o == nil || o.Unhindered || o.Upper || o.Real == nil {
+		if o != nil && o.Real == nil && !o.Unhindered {
 			j.assume("what the overlay has to copy up can be")
 		}
 		return true

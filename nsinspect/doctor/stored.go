@@ -138,7 +138,7 @@ func wholeNode(n *access.Node, depth int) bool {
 		return false
 	}
 	if o := n.Overlay; o != nil {
-		if o.Real == nil && o.Missing == "" || o.Real != nil && !wholeNode(o.Real, depth+1) {
+		if o.Real == nil && o.Missing == "" && !o.Unhindered || o.Real != nil && !wholeNode(o.Real, depth+1) {
 			return false
 		}
 		for _, parent := range o.CopyUp {

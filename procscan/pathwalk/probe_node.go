@@ -89,7 +89,7 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 		readFlags(n, self)
 	}
 	if m.Super.FSType == "overlay" {
-		r.underneath(n, name, m, &x)
+		r.underneath(n, name, m, &x, last)
 	}
 	return sighted{node: n, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
 }

@@ -18,6 +18,9 @@ type layerNames struct {
 	nsinspect.Overlay
 	inTarget bool   // below the target's root, else below the observer's
 	base     string // what relative names start from, "" when there is none
+
+	plain   bool // see allPlain
+	checked bool // a file in them is what the overlay shows
 }
 
 // stackKey is a path in an overlay, whichever mount shows it.
@@ -40,9 +43,20 @@ type part struct {
 
 // underneath fills in what an overlay has below one of its files, as its layers show it. A layer's file that is not what
 // the overlay shows (ovl_copyattr() in fs/overlayfs/util.c) is taken for none.
-func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx_t) {
-	o := &access.Overlay{Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS, Redirect: r.p.redirects(m.Super.Options)}
+//
+// They are not looked at where they decide nothing: who mounted it with all capabilities of the initial user namespace is
+// refused only by files that an idmapped layer shows as nobody's. What is renamed is asked about all the same.
+func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx_t, last bool) {
+	o := &access.Overlay{Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS}
 	n.Overlay = o
+	if last && moves(r.op.Op) {
+		o.Redirect = redirects(m.Super.Options)
+	}
+	mounter := r.host.UserNS[m.Super.UserNS]
+	if known := r.p.layers[x.Mnt_id]; known != nil && known.plain && known.checked && mounter != nil && mounter.Initial && !(last && moves(r.op.Op)) {
+		o.Unhindered = true
+		return
+	}
 	s, err := r.stackOf(name, m, x)
 	if err != nil {
 		o.Missing = err.Error()
@@ -61,6 +75,9 @@ func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx
 	}
 	if o.Real.Type == access.Regular && (!o.Upper || r.op.Op == access.OpExec) {
 		o.Real.Caps, o.Real.CapsMissing = fileCaps(selfFD(s.parts[0].fd))
+	}
+	if known := r.p.layers[x.Mnt_id]; known != nil {
+		known.checked = true
 	}
 	n.UID.Seen, n.UID.Known = s.top.UID.Seen, s.top.UID.Known
 	n.GID.Seen, n.GID.Known = s.top.GID.Seen, s.top.GID.Known
@@ -121,7 +138,7 @@ func (r *trail) descend(above *stacked, name string) (*stacked, error) {
 	if !above.parts[0].upper {
 		s.copyUp = append(slices.Clip(above.copyUp), above.top)
 	}
-	for _, in := range above.parts {
+	for i, in := range above.parts {
 		fd, err := unix.Openat2(in.fd, name, &how)
 		if absent(err) {
 			continue
@@ -142,7 +159,7 @@ func (r *trail) descend(above *stacked, name string) (*stacked, error) {
 			break
 		}
 		s.parts = append(s.parts, part{fd: fd, upper: in.upper, name: where})
-		if !st.isDir() {
+		if !st.isDir() || i == len(above.parts)-1 {
 			break
 		}
 		opaque, err := s.marks.opaque(fd)
@@ -174,6 +191,7 @@ func (r *trail) openLayers(m mounted, mount uint64) (*stacked, error) {
 			names := &layerNames{Overlay: o, inTarget: inTarget, base: base}
 			s, err := r.openNamed(names)
 			if err == nil {
+				names.plain = r.allPlain(s.parts)
 				r.p.layers[mount] = names
 				return s, nil
 			}
@@ -183,6 +201,18 @@ func (r *trail) openLayers(m mounted, mount uint64) (*stacked, error) {
 		}
 	}
 	return nil, failed
+}
+
+// allPlain reports whether it is certain that no layer is on an idmapped mount, or on a file system that asks somebody else.
+func (r *trail) allPlain(parts []part) bool {
+	return !slices.ContainsFunc(parts, func(l part) bool {
+		var x unix.Statx_t
+		if err := unix.Statx(l.fd, "", unix.AT_EMPTY_PATH, r.p.mountBit(), &x); err != nil {
+			return true
+		}
+		m, err := r.mountOf(l.fd, x.Mnt_id)
+		return err != nil || m.Idmapped || !slices.Contains([]string{"ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs", "tmpfs", "squashfs", "erofs"}, m.Super.FSType)
+	})
 }
 
 func (r *trail) openNamed(names *layerNames) (*stacked, error) {
@@ -239,7 +269,7 @@ func (r *trail) bases(o *nsinspect.Overlay, point string) []string {
 
 // redirects reports whether an overlay with these options renames directories that have a lower layer. What is as the
 // module has it by default is not among the options.
-func (p *probe) redirects(options []string) access.Fact {
+func redirects(options []string) access.Fact {
 	for _, o := range options {
 		switch o {
 		case "redirect_dir=on":

@@ -1,11 +1,14 @@
 package taskiter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // btfFile describes the types of the running kernel (Linux 5.4, CONFIG_DEBUG_INFO_BTF).
@@ -34,16 +37,40 @@ type kernelTypes struct {
 	at      []uint32            // of each type in b, by id - 1
 	structs map[string][]uint32 // ids of structs with a name that is wanted
 	funcs   map[string]uint32
+	release func()
 }
 
 var errBTF = errors.New("the kernel's BTF makes no sense")
 
+// readTypes reads the types of the running kernel. They are to be released.
 func readTypes(structs []string, function string) (*kernelTypes, error) {
-	b, err := os.ReadFile(btfFile)
+	f, err := os.Open(btfFile)
 	if err != nil {
 		return nil, err
 	}
-	return parseTypes(b, structs, function)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// Linux 6.16 maps the file; a read copies five megabytes, 4 kB at a time.
+	b, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	mapped := err == nil
+	if !mapped {
+		if b, err = io.ReadAll(f); err != nil {
+			return nil, err
+		}
+	}
+	k, err := parseTypes(b, structs, function)
+	if mapped {
+		release := func() { _ = unix.Munmap(b) }
+		if err != nil {
+			release()
+			return nil, err
+		}
+		k.release = release
+	}
+	return k, err
 }
 
 func parseTypes(b []byte, structs []string, function string) (*kernelTypes, error) {
@@ -70,7 +97,11 @@ func parseTypes(b []byte, structs []string, function string) (*kernelTypes, erro
 	if err != nil {
 		return nil, err
 	}
-	k := &kernelTypes{b: types, strings: names, at: make([]uint32, 0, len(types)/24), structs: map[string][]uint32{}, funcs: map[string]uint32{}}
+	k := &kernelTypes{b: types, strings: names, at: make([]uint32, 0, len(types)/24), structs: map[string][]uint32{}, funcs: map[string]uint32{}, release: func() {}}
+	wanted := make(map[string]bool, len(structs))
+	for _, name := range structs {
+		wanted[name] = true
+	}
 	for at := 0; at < len(types); {
 		size, err := typeSize(types[at:])
 		if err != nil {
@@ -80,7 +111,7 @@ func parseTypes(b []byte, structs []string, function string) (*kernelTypes, erro
 		id := uint32(len(k.at))
 		switch kind := types[at+7] & 0x1f; kind {
 		case kindStruct:
-			if name := k.name(u32(types[at:])); slices.Contains(structs, string(name)) {
+			if name := k.name(u32(types[at:])); wanted[string(name)] {
 				k.structs[string(name)] = append(k.structs[string(name)], id)
 			}
 		case kindFunc:
@@ -124,7 +155,7 @@ func (k *kernelTypes) name(at uint32) []byte {
 		return nil
 	}
 	s := k.strings[at:]
-	if i := slices.Index(s, 0); i >= 0 {
+	if i := bytes.IndexByte(s, 0); i >= 0 {
 		return s[:i]
 	}
 	return s

@@ -61,6 +61,7 @@ func Load() (*Iterator, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer types.release()
 	id, ok := types.funcs[iterFunc]
 	if !ok {
 		return nil, errors.New("this kernel has no BPF iterator over tasks")

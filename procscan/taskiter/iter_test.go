@@ -82,3 +82,17 @@ func BenchmarkEach(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/process")
 }
+
+func BenchmarkTypes(b *testing.B) {
+	load(b)
+	for b.Loop() {
+		types, err := readTypes(structs(), iterFunc)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := program(types); err != nil {
+			b.Fatal(err)
+		}
+		types.release()
+	}
+}

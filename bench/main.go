@@ -82,6 +82,12 @@ func bench(ctx context.Context, o *options) error {
 	if o.hold {
 		return hold(ctx, o)
 	}
+	installed, remove, err := install(o.nsview)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	o.nsview = installed
 	r := &report{o: o}
 	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows} {
 		if err := group(ctx, o, r); err != nil {
@@ -100,6 +106,27 @@ func bench(ctx context.Context, o *options) error {
 		return nil
 	}
 	return replaceTables(o.write, text)
+}
+
+// install copies the program, as installing does. What the linker writes lies in memory page by page, and takes a third
+// longer to start than a copy.
+func install(program string) (string, func(), error) {
+	dir, remove, err := scratch()
+	if err != nil {
+		return "", nil, err
+	}
+	b, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(dir+"/nsview", b, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // run starts it as whoever is mapped
+	}
+	if err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir + "/nsview", remove, nil
 }
 
 // hold keeps a population, to try things on.

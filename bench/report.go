@@ -129,7 +129,7 @@ func mark(r *result, of func(run) float64, limit float64) string {
 // growth is how CPU time a process grows with how many there are: 1 would be in proportion.
 func (r *report) growth() string {
 	var parts []string
-	for _, name := range []string{"ps -A", "ns"} {
+	for _, name := range []string{"ps -A --source proc", "ps -A --source bpf", "ns"} {
 		var small, large *result
 		for i := range r.results {
 			if res := &r.results[i]; res.name == name {

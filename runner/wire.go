@@ -82,13 +82,16 @@ func (c channel) send(m message) error {
 
 // receive waits for a message. io.EOF: the other end is closed. pid is the sender's where the channel asks for it.
 func (c channel) receive() (m message, pid int, err error) {
-	buf, oob := make([]byte, maxMessage), make([]byte, 256)
+	// Its length first: nearly all are of some bytes, and the pages of a buffer for the longest would all be zeroed.
+	size, err := c.nextSize()
+	buf, oob := make([]byte, max(0, min(size, maxMessage))), make([]byte, 256)
 	var n, oobn int
-	for {
+	for err == nil {
 		n, oobn, _, _, err = unix.Recvmsg(c.fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
+		err = nil
 	}
 	if err != nil {
 		if errors.Is(err, unix.ECONNRESET) {
@@ -110,6 +113,16 @@ func (c channel) receive() (m message, pid int, err error) {
 		return message{}, 0, fmt.Errorf("message from the stage: %w", err)
 	}
 	return m, pid, nil
+}
+
+// nextSize waits for a message and is how long it is, 0 when the other end is closed.
+func (c channel) nextSize() (int, error) {
+	for {
+		n, _, err := unix.Recvfrom(c.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
 
 // failure is a failed message as the error that the stage had.

@@ -35,8 +35,9 @@ var mayImport = map[string][]string{
 	"runner":                              {"idmap"},
 	"cmd/nsview/internal/render":          {"nsinspect/shell"},
 	"cmd/nsview/internal/render/picture":  {"cmd/nsview/internal/render"},
+	"cmd/nsview/internal/render/html":     {"cmd/nsview/internal/render", "cmd/nsview/internal/render/picture"},
 	"cmd/nsview/internal/manual":          {},
-	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "procscan/trace", "runner", "cmd/nsview/internal/manual", "cmd/nsview/internal/render", "cmd/nsview/internal/render/picture"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "procscan/trace", "runner", "cmd/nsview/internal/manual", "cmd/nsview/internal/render", "cmd/nsview/internal/render/html", "cmd/nsview/internal/render/picture"},
 }
 
 // pure packages calculate and reason; they never touch the system.

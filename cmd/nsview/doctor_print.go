@@ -50,16 +50,7 @@ func printFindings(out io.Writer, list *doctor.FindingList, o render.TableOption
 
 // printFix prints one fix and its commands, which are quoted already.
 func printFix(w io.Writer, f *access.Fix, indent string) {
-	var notes []string
-	if f.Proven {
-		notes = append(notes, "proven")
-	}
-	if f.Restart {
-		notes = append(notes, "needs the container made anew")
-	}
-	if f.Opens != "" {
-		notes = append(notes, "opens "+f.Opens)
-	}
+	notes := fixNotes(f)
 	text := f.Title
 	if len(notes) > 0 {
 		text += " (" + strings.Join(notes, "; ") + ")"
@@ -71,6 +62,21 @@ func printFix(w io.Writer, f *access.Fix, indent string) {
 	if f.How != "" {
 		fmt.Fprintf(w, "%s         %s\n", indent, render.Escape(f.How))
 	}
+}
+
+// fixNotes are what to know before a fix is tried.
+func fixNotes(f *access.Fix) []string {
+	var notes []string
+	if f.Proven {
+		notes = append(notes, "proven")
+	}
+	if f.Restart {
+		notes = append(notes, "needs the container made anew")
+	}
+	if f.Opens != "" {
+		notes = append(notes, "opens "+f.Opens)
+	}
+	return notes
 }
 
 func counted(n int, what string) string {

@@ -215,6 +215,7 @@ func commands() []command {
 		{name: "map", make: (*app).mapCommand},
 		{name: "access", make: (*app).accessCommand},
 		{name: "caps", make: (*app).capsCommand},
+		{name: "report", make: (*app).reportCommand},
 		{name: "graph", make: (*app).graphCommand},
 		{name: "run", make: (*app).runCommand},
 		{name: "trace", make: (*app).traceCommand},

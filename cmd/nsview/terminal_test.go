@@ -126,6 +126,14 @@ func TestTerminalWidth(t *testing.T) {
 	}
 }
 
+// A page of HTML is for a file.
+func TestReportRefusesTerminal(t *testing.T) {
+	code, text := onTerminal(t, 80, 24, "report").end(t)
+	if code != exitFailure || !strings.Contains(text, "hint: nsview report > host.html") {
+		t.Errorf("exit %d\n%s", code, text)
+	}
+}
+
 // Where it is narrow, what a row is about stays: the command, the tree, the path.
 func TestNarrowTerminal(t *testing.T) {
 	for command, want := range map[string]string{

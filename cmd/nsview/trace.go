@@ -20,6 +20,7 @@ import (
 type traceFlags struct {
 	types    []string
 	failed   bool
+	denied   bool
 	tree     bool
 	summary  bool
 	duration time.Duration
@@ -70,6 +71,7 @@ or was not found.`,
 	flags.SortFlags = false
 	flags.StringSliceVar(&f.types, "type", nil, "only these `TYPES` of events: "+strings.Join(eventTypes(), ", "))
 	flags.BoolVar(&f.failed, "failed", false, "only what the kernel refused")
+	flags.BoolVar(&f.denied, "denied", false, "file system calls in containers that fail with EACCES, EPERM, EOVERFLOW or EROFS, and which check decides")
 	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
@@ -115,12 +117,12 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 	switch {
 	case f.tree && f.summary:
 		return usageError("", "--tree and --summary are two views, ask for one of them")
-	case f.tree && a.output == "table":
-		a.output = "tree"
-	case f.tree && a.output != "tree":
+	case f.tree && a.output != "table" && a.output != "tree":
 		return usageError("", "--tree has no output format \"%s\"", a.output)
 	case f.summary && a.output != "table" && a.output != "json" && a.output != "yaml":
 		return usageError("", "--summary has no output format \"%s\", only table, json, yaml", a.output)
+	case f.denied && (f.tree || f.summary || f.failed || len(f.types) > 0):
+		return usageError("", "--denied shows refused file system calls only: --type, --failed, --tree and --summary are about other events")
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
@@ -132,6 +134,9 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		}
 		f.filter.Types = append(f.filter.Types, events.Type(name))
 	}
+	if f.tree {
+		a.output = "tree"
+	}
 	f.filter.Failed, f.filter.Plain = f.failed, a.verbose
 	return nil
 }
@@ -141,12 +146,18 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 	if err := a.checkTrace(cmd, f); err != nil {
 		return err
 	}
-	source, err := trace.OpenBPF()
+	source, err := trace.OpenBPF(trace.Options{Denied: f.denied})
 	if err != nil {
 		return fmt.Errorf("trace: %w", err)
 	}
 	defer source.Close()
-	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), owners: owners{app: a}}
+	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
+	if f.denied {
+		if t.asker, err = a.asker(cmd.Context()); err != nil {
+			return err
+		}
+		defer t.asker.close()
+	}
 	reader := t.read()
 	defer reader.stop()
 	ctx := cmd.Context()

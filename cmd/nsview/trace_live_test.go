@@ -248,3 +248,52 @@ func TestLiveTracePodman(t *testing.T) {
 		})
 	}
 }
+
+// What the kernel refuses in containers is explained, as the kernel decided: with its errno, and the capability that it asked for.
+func TestLiveTraceDenied(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	dir := d.Dir + "/files"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/secret", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.Container("--name", "live-denied", "--user", "1000", "-v", dir+":/data", "-v", dir+":/ro:ro", "busybox", "sleep", "1010")
+	out := traceAround(t, []string{"-o", "json", "--denied", "live-denied"}, func() {
+		for _, script := range []string{"cat /data/secret", "touch /data/new", "mkdir /etc/x", "chown 0 /tmp", "cat /bin/../data/../data/secret", "cd /etc && touch passwd"} {
+			if _, err := enginetest.Try(t, nil, "docker", "-H", "unix://"+d.Socket, "exec", "live-denied", "sh", "-c", script); err == nil {
+				t.Errorf("not refused: %s", script)
+			}
+		}
+		// Short ones are explained too, in the place of one that is still there.
+		if _, err := enginetest.Try(t, nil, "docker", "-H", "unix://"+d.Socket, "exec", "--user", "0", "live-denied", "touch", "/ro/new"); err == nil {
+			t.Error("not refused: touch /ro/new")
+		}
+	})
+	var l liveTrace
+	if err := json.Unmarshal([]byte(out), &l); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct{ Path, Errno, Rule, Caps string }
+	seen := map[answer]bool{}
+	for _, e := range l.Events {
+		d := e.Denial
+		if d.Agreement != events.Agree {
+			t.Errorf("%s", e.Text())
+		}
+		seen[answer{e.Args.Path, e.Errno, string(d.Rule), strings.Join(d.Refused, " ")}] = true
+	}
+	for _, want := range []answer{
+		{"/data/secret", "EACCES", "mode-other", "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE"},
+		{"/bin/../data/../data/secret", "EACCES", "mode-other", "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE"},
+		{"/data/new", "EACCES", "mode-other", "CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE"},
+		{"/etc/x", "EACCES", "mode-other", "CAP_DAC_OVERRIDE"},
+		{"/etc/passwd", "EACCES", "mode-other", "CAP_FOWNER CAP_DAC_OVERRIDE"},
+		{"/ro/new", "EROFS", "ro-mount", ""},
+	} {
+		if !seen[want] {
+			t.Errorf("not seen: %+v of %+v", want, seen)
+		}
+	}
+}

@@ -21,7 +21,10 @@ type tracing struct {
 	follower *events.Follower
 	history  *events.History
 	owners   owners
-	out      *bufio.Writer
+	asker    *asker // with --denied
+
+	agreements map[events.Agreement]int
+	out        *bufio.Writer
 
 	starting bool // COMMAND has not been executed yet
 	root     int  // its PID
@@ -122,6 +125,14 @@ func (t *tracing) see(e *events.Event) error {
 	if !t.follower.Wants(e) {
 		return nil
 	}
+	if t.flags.denied {
+		everybody := len(t.flags.targets) == 0 && t.flags.command == nil
+		if e.Type != events.Denied || everybody && !t.inContainer(e) {
+			return nil
+		}
+		t.explainDenied(context.Background(), e)
+		t.agreements[e.Denial.Agreement]++
+	}
 	t.owners.explain(context.Background(), e)
 	t.history.Add(e)
 	if !t.flags.filter.Shows(e) || t.flags.summary {
@@ -175,7 +186,11 @@ func (t *tracing) end(r *traceReader) error {
 	case "json", "yaml":
 		err = t.printReport(gaps)
 	case "table":
-		err = t.printSummary(lost)
+		if t.flags.denied {
+			err = t.printDenied(lost)
+		} else {
+			err = t.printSummary(lost)
+		}
 	}
 	if err == nil {
 		err = t.flush()

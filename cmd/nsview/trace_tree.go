@@ -67,11 +67,21 @@ func (t *tracing) printSummary(lost trace.Lost) error {
 			return err
 		}
 	}
-	none := "none lost"
+	return t.line(fmt.Sprintf("%d events in %v, %d of them failures, %s; %d started in namespaces of their own", s.Events, s.Duration.Round(time.Millisecond), s.Failed, lostText(lost), len(s.Starts)))
+}
+
+// printDenied says in how many cases kernel and nsview agree.
+func (t *tracing) printDenied(lost trace.Lost) error {
+	n := t.agreements
+	return t.line(fmt.Sprintf("\n%d refused: nsview agrees with the kernel on %d, disagrees on %d, has no answer to %d; %s",
+		n[events.Agree]+n[events.Disagree]+n[events.Unknown], n[events.Agree], n[events.Disagree], n[events.Unknown], lostText(lost)))
+}
+
+func lostText(lost trace.Lost) string {
 	if lost.Events > 0 {
-		none = fmt.Sprintf("%d lost", lost.Events)
+		return fmt.Sprintf("%d lost", lost.Events)
 	}
-	return t.line(fmt.Sprintf("%d events in %v, %d of them failures, %s; %d started in namespaces of their own", s.Events, s.Duration.Round(time.Millisecond), s.Failed, none, len(s.Starts)))
+	return "none lost"
 }
 
 func (t *tracing) printStart(s *events.Start) error {

@@ -48,6 +48,9 @@ type Event struct {
 
 	UID nsinspect.IDs `json:"uid"` // after, on the observer's side
 	GID nsinspect.IDs `json:"gid"`
+
+	Caps   uint64  `json:"-"`                // effective capabilities after it
+	Denial *Denial `json:"denial,omitempty"` // of a Denied
 }
 
 // Args is what an event was called with and what is known of its outcome. Only what belongs to the event is set.
@@ -59,6 +62,7 @@ type Args struct {
 
 	// exec, chroot, and the calls that take one path
 	Path string   `json:"path,omitempty"`
+	New  string   `json:"new,omitempty"` // the second path of a rename or a link
 	Argv []string `json:"argv,omitempty"`
 
 	Name string `json:"name,omitempty"` // prctl: the new name

@@ -12,6 +12,9 @@ import (
 // Text is the event as a line of a timeline says it: the call as strace(1) writes one, its result, and what changed. It is
 // safe on a terminal: the strings that a container chose are quoted as Go quotes them.
 func (e *Event) Text() string {
+	if e.Denial != nil {
+		return e.deniedText()
+	}
 	var b strings.Builder
 	b.WriteString(e.call())
 	switch {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -20,7 +21,10 @@ import (
 // process of the host and stop none.
 type BPF struct {
 	collection *ebpf.Collection
+	programs   []string
 	links      []link.Link
+	calls      map[uint32]fsCall // with Options.Denied
+	symbols    symbols
 	reader     *ringbuf.Reader
 	boot       time.Time // when the clock of the records was 0
 }
@@ -28,15 +32,25 @@ type BPF struct {
 // wait is how long a record may lie in the buffer while the buffer is not nearly full.
 const wait = 50 * time.Millisecond
 
-// programs are those of bpf/trace.bpf.c in the order in which they are attached: a call whose end is seen without its
-// beginning was refused by seccomp(2).
-func programs() []string { return []string{"newtask", "exec", "on_exit", "enter", "leave"} }
+// Options says what to see.
+type Options struct {
+	Denied bool // refused file system calls instead of what is done to namespaces
+}
+
+// programs are those of bpf/trace.bpf.c to attach, in that order: a call whose end is seen without its beginning was refused
+// by seccomp(2).
+func (o *Options) programs() []string {
+	if o.Denied {
+		return []string{"newtask", "exec", "on_exit", "fs_enter", "capable", "fs_leave"}
+	}
+	return []string{"newtask", "exec", "on_exit", "enter", "leave"}
+}
 
 // initPIDNS is the inode of the initial PID namespace (include/uapi/linux/nsfs.h), which PIDs of records are of.
 const initPIDNS = 4026531836
 
 // OpenBPF loads and attaches the programs. What happens from its return on is seen.
-func OpenBPF() (*BPF, error) {
+func OpenBPF(o Options) (*BPF, error) {
 	if object == nil {
 		return nil, errors.New("no BPF programs for this architecture")
 	}
@@ -51,9 +65,26 @@ func OpenBPF() (*BPF, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the BPF programs: %w", err)
 	}
-	b := &BPF{}
-	if b.collection, err = ebpf.NewCollection(spec); err != nil {
+	b := &BPF{programs: o.programs()}
+	for name := range spec.Programs {
+		if !slices.Contains(b.programs, name) {
+			delete(spec.Programs, name)
+		}
+	}
+	if b.collection, err = ebpf.NewCollection(spec); err != nil && o.Denied {
+		// cap_capable is a tracepoint since Linux 6.14.
+		delete(spec.Programs, "capable")
+		b.programs = slices.DeleteFunc(b.programs, func(name string) bool { return name == "capable" })
+		b.collection, err = ebpf.NewCollection(spec)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("load the BPF programs: %w", loadError(err))
+	}
+	if o.Denied {
+		if err := b.watchCalls(); err != nil {
+			b.Close()
+			return nil, err
+		}
 	}
 	if err := b.attach(); err != nil {
 		b.Close()
@@ -76,12 +107,24 @@ func (b *BPF) attach() (err error) {
 		return fmt.Errorf("read the ring buffer: %w", err)
 	}
 	b.boot = bootTime()
-	for _, name := range programs() {
+	for _, name := range b.programs {
 		l, err := link.AttachTracing(link.TracingOptions{Program: b.collection.Programs[name]})
 		if err != nil {
 			return fmt.Errorf("attach the BPF program %s: %w", name, loadError(err))
 		}
 		b.links = append(b.links, l)
+	}
+	return nil
+}
+
+// watchCalls tells the programs which system calls are of the file system, and which of their arguments are paths.
+func (b *BPF) watchCalls() error {
+	b.calls, b.symbols = fsCalls(), readSymbols()
+	for nr, call := range b.calls {
+		value := [8]uint8{1, call.dir, call.path, call.dir2, call.path2}
+		if err := b.collection.Maps["fs_calls"].Put(nr, value); err != nil {
+			return fmt.Errorf("tell the BPF programs of %s: %w", call.name, err)
+		}
 	}
 	return nil
 }
@@ -149,7 +192,7 @@ func (b *BPF) Lost() (Lost, error) {
 		}
 	}
 	l := Lost{Events: kinds[0] + kinds[1], Compat: kinds[2]}
-	for _, name := range programs() {
+	for _, name := range b.programs {
 		stats, err := b.collection.Programs[name].Stats()
 		if err != nil {
 			return l, fmt.Errorf("count lost events: %w", err)

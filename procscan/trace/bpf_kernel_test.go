@@ -36,7 +36,7 @@ type tracer struct {
 func start(t *testing.T) *tracer {
 	t.Helper()
 	proctest.NeedRoot(t)
-	source, err := trace.OpenBPF()
+	source, err := trace.OpenBPF(trace.Options{})
 	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
 	ctx, cancel := context.WithCancel(context.Background())
 	tr := &tracer{t: t, source: source, cancel: cancel, done: make(chan error, 1)}

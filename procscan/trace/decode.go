@@ -20,12 +20,16 @@ const (
 	kindExec
 	kindExit
 	kindMap
+	kindDenied
 )
 
 // record is what the programs tell of one event.
 type record struct {
 	header
-	texts [4][]byte // Len of each
+	texts [6][]byte // Len of each
+
+	calls   map[uint32]fsCall // with Options.Denied
+	symbols symbols
 }
 
 // header is struct event of bpf/trace.bpf.c, without the strings.
@@ -43,9 +47,8 @@ type header struct {
 	IDs           [8]uint32 // real, effective, saved, fs: uids, then gids
 	Comm          [16]byte
 	X             [8]uint32
-	Len           [4]uint16
+	Len           [6]uint16
 	Seccomp       uint32
-	_             uint32
 }
 
 // inodes is struct nsset.
@@ -64,7 +67,7 @@ const maxText = 1024
 
 // decode is the event of a record.
 func (b *BPF) decode(raw []byte) (*events.Event, error) {
-	var r record
+	r := record{calls: b.calls, symbols: b.symbols}
 	n, err := binary.Decode(raw, binary.LittleEndian, &r.header)
 	if err != nil {
 		return nil, fmt.Errorf("decode a record of %d bytes: %w", len(raw), err)
@@ -83,7 +86,7 @@ func (r *record) event(boot time.Time) *events.Event {
 	e := &events.Event{
 		Time: boot.Add(time.Duration(r.Time)), PID: int(r.PID), TID: int(r.TID), InsidePID: int(r.Inside), PPID: int(r.PPID),
 		Comm: cString(r.Comm[:]), Flags: []string{}, Result: r.Ret,
-		Before: r.Before.set(), Namespaces: r.After.set(), UID: idsOf(r.IDs[:4]), GID: idsOf(r.IDs[4:]),
+		Before: r.Before.set(), Namespaces: r.After.set(), UID: idsOf(r.IDs[:4]), GID: idsOf(r.IDs[4:]), Caps: r.Caps,
 	}
 	if r.Kind != kindExit && r.Ret < 0 && r.Ret >= -4095 {
 		e.Result = -1
@@ -118,6 +121,8 @@ func (r *record) event(boot time.Time) *events.Event {
 		}
 	case kindMap:
 		r.mapWrite(e)
+	case kindDenied:
+		r.denied(e)
 	default:
 		r.call(e)
 	}

@@ -25,6 +25,7 @@ typedef _Bool bool;
 
 enum bpf_map_type_needed {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -48,6 +49,7 @@ struct cred {
 	kgid_t gid, sgid, egid, fsgid;
 	kernel_cap_t cap_effective; /* read as one number: it was two of 32 bits once */
 	struct user_namespace *user_ns;
+	struct group_info *group_info;
 };
 struct uid_gid_extent { u32 first, lower_first, count; };
 struct uid_gid_map {
@@ -101,8 +103,16 @@ struct inode {
 	struct super_block *i_sb;
 };
 struct qstr { const unsigned char *name; };
-struct dentry { struct qstr d_name; };
-struct path { struct dentry *dentry; };
+struct dentry { struct qstr d_name; struct dentry *d_parent; };
+struct vfsmount { struct dentry *mnt_root; };
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+struct path { struct vfsmount *mnt; struct dentry *dentry; };
+struct fs_struct { int umask; struct path root, pwd; };
+struct group_info { int ngroups; kgid_t gid[1]; };
 struct file {
 	void *private_data;
 	struct inode *f_inode;
@@ -126,6 +136,7 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	const struct cred *cred;
 	struct files_struct *files;
+	struct fs_struct *fs;
 	struct mm_struct *mm;
 	char comm[16];
 };

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/events"
+)
+
+// explainDenied asks the access engine why the kernel refused a file system call, and compares its answer with the kernel's.
+func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
+	if len(e.Denial.Ops) == 0 {
+		e.Unjudged("nsview cannot tell which question this call asks of which file")
+		return
+	}
+	subject, err := t.deniedSubject(ctx, e)
+	if err != nil {
+		e.Unjudged(err.Error())
+		return
+	}
+	var first *access.Verdict
+	for _, words := range e.Denial.Ops {
+		op, err := access.ParseOperation(words[0], words[1:])
+		if err != nil {
+			e.Unjudged(err.Error())
+			return
+		}
+		w, err := t.asker.prober.Walk(ctx, subject, op, e.Args.Path)
+		if err != nil {
+			e.Unjudged(subjectError(strconv.Itoa(e.PID), err).Error())
+			return
+		}
+		if !e.Denial.Shorten(w) {
+			e.Unjudged("the directory that its path begins in is not there any more")
+			return
+		}
+		v := access.Decide(subject, w, op)
+		if first == nil || v.Verdict == access.Deny && string(v.Errno) == e.Errno {
+			first = &v
+		}
+		if first.Verdict == access.Deny && string(first.Errno) == e.Errno {
+			break
+		}
+	}
+	e.Judge(first)
+}
+
+// rescanDenied is how old the picture of the host may be in which the place of a process is looked for.
+const rescanDenied = 200 * time.Millisecond
+
+// deniedSubject is who asked: with the credentials that the kernel saw, in the place of the process, or, when that has ended
+// meanwhile, of another one in the same mount and user namespace.
+func (t *tracing) deniedSubject(ctx context.Context, e *events.Event) (*access.Subject, error) {
+	if e.Denial.Cut {
+		return nil, fmt.Errorf("it has more than %d supplementary groups", len(e.Denial.Groups))
+	}
+	where := t.deniedPlace(e)
+	if where == 0 && time.Since(t.asker.scanned) > rescanDenied {
+		if err := t.asker.scan(ctx); err != nil {
+			return nil, err
+		}
+		where = t.deniedPlace(e)
+	}
+	if where == 0 {
+		return nil, fmt.Errorf("%d has ended, and nobody else is in its mount and user namespace", e.PID)
+	}
+	subject, err := t.asker.subject(ctx, &question{Target: strconv.Itoa(where)})
+	if err != nil {
+		return nil, err
+	}
+	as := *subject
+	as.Target = strconv.Itoa(e.PID)
+	if where != e.PID {
+		as.Assumptions = append(slices.Clone(as.Assumptions), fmt.Sprintf("%d had the root directory that %d has", e.PID, where))
+	}
+	as.Cred.UID, as.Cred.GID, as.Cred.Groups, as.Cred.CapEff = e.UID, e.GID, e.Denial.Groups, e.Caps
+	return &as, nil
+}
+
+// deniedPlace is a process of the picture of the host that is where the one of the event was, 0 when there is none.
+func (t *tracing) deniedPlace(e *events.Event) int {
+	inode := func(pid int, name string) nsinspect.Inode {
+		var st unix.Stat_t
+		if unix.Stat(t.app.proc+"/"+strconv.Itoa(pid)+"/ns/"+name, &st) != nil {
+			return 0 // it has ended, or ends
+		}
+		return nsinspect.Inode(st.Ino)
+	}
+	same := func(p *nsinspect.Process) bool {
+		return p != nil && p.Namespaces.Mnt == e.Namespaces.Mnt && p.Namespaces.User == e.Namespaces.User &&
+			inode(p.PID, "mnt") == e.Namespaces.Mnt && inode(p.PID, "user") == e.Namespaces.User
+	}
+	for _, pid := range []int{e.PID, e.PPID, t.asker.s.Observer.PID} {
+		if same(t.asker.s.Process(pid)) {
+			return pid
+		}
+	}
+	for i := range t.asker.s.Processes {
+		if p := &t.asker.s.Processes[i]; same(p) {
+			return p.PID
+		}
+	}
+	return 0
+}
+
+// inContainer reports whether a process is in a mount or user namespace that is not the observer's.
+func (t *tracing) inContainer(e *events.Event) bool {
+	return e.Namespaces.Mnt != t.observer.MntNS || e.Namespaces.User != t.observer.UserNS
+}

@@ -1,0 +1,144 @@
+package events
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+)
+
+// Denied is the type of events that --denied shows: a file system call that failed with EACCES, EPERM, EOVERFLOW or EROFS.
+const Denied Type = "denied"
+
+// Denial is what a refused file system call asked for, what the kernel told of its reason, and what nsview makes of it.
+type Denial struct {
+	// Ops are the operations of package access that the call stands for, each with its arguments; more than one where a call
+	// asks for more than one thing, none where there is no such operation.
+	Ops [][]string `json:"-"`
+
+	// Base and NewBase are how many names of Args.Path and Args.New the call did not look up, because its path began below them:
+	// in the working directory, or at a descriptor.
+	Base    int `json:"-"`
+	NewBase int `json:"-"`
+
+	Groups []idmap.Kernel `json:"-"` // supplementary groups of the thread, on the observer's side
+	Cut    bool           `json:"-"` // it has more of them than Groups
+
+	// Refused is the capabilities that the kernel asked for and did not find, in the user namespace AskedIn; Check is the
+	// functions that asked for the last one, innermost first. Empty where none was asked, or the kernel does not tell.
+	Refused []string        `json:"refused_caps,omitempty"`
+	AskedIn nsinspect.Inode `json:"asked_in_user_ns,omitempty"`
+	Check   []string        `json:"kernel_check,omitempty"`
+
+	Verdict     access.Answer `json:"verdict"` // of nsview
+	VerdictOf   access.Errno  `json:"verdict_errno"`
+	Rule        access.Rule   `json:"rule"`
+	Component   string        `json:"component"`
+	Explanation string        `json:"explanation"`
+	Agreement   Agreement     `json:"agreement"`
+	Difference  string        `json:"difference,omitempty"` // in what they differ, or why that cannot be told
+}
+
+// Agreement says whether the kernel and nsview say the same.
+type Agreement string
+
+// The agreements.
+const (
+	Agree    Agreement = "agree"
+	Disagree Agreement = "disagree"
+	Unknown  Agreement = "unknown" // nsview has no answer
+)
+
+// Shorten leaves out of a walk of Args.Path (and Args.New) what the call did not look up. It reports whether the walk leads
+// where the call began: the directories above may have been moved since.
+func (d *Denial) Shorten(w *access.Walk) bool {
+	return skip(w, d.Base) && (w.New == nil || skip(w.New, d.NewBase))
+}
+
+func skip(w *access.Walk, names int) bool {
+	if names == 0 {
+		return true
+	}
+	if len(w.Steps) < names {
+		return false
+	}
+	for i := range w.Steps[:names] {
+		if s := &w.Steps[i]; s.Followed || s.Found == nil {
+			return false
+		}
+	}
+	w.Start, w.Steps = w.Steps[names-1].Found, w.Steps[names:]
+	return true
+}
+
+// Judge compares nsview's verdict with what the kernel did. The kernel is right: a difference is a fact to be reported.
+func (e *Event) Judge(v *access.Verdict) {
+	d := e.Denial
+	d.Verdict, d.VerdictOf, d.Rule, d.Component, d.Explanation = v.Verdict, v.Errno, v.Rule, v.Component, v.Explanation
+	d.Agreement = Agree
+	switch {
+	case v.Verdict == access.Unknown:
+		d.Agreement, d.Difference = Unknown, v.Missing
+	case v.Verdict == access.Allow:
+		d.Agreement, d.Difference = Disagree, fmt.Sprintf("the kernel answered %s, nsview would allow it", e.Errno)
+	case string(v.Errno) != e.Errno:
+		d.Agreement, d.Difference = Disagree, fmt.Sprintf("the kernel answered %s, nsview %s", e.Errno, v.Errno)
+	case !d.capsFit():
+		d.Agreement = Disagree
+		d.Difference = fmt.Sprintf("the kernel asked for %s, which is not what decides %s", strings.Join(d.Refused, " and "), v.Rule)
+	}
+}
+
+// Unjudged says why nsview has no verdict.
+func (e *Event) Unjudged(why string) {
+	e.Denial.Verdict, e.Denial.Agreement, e.Denial.Difference = access.Unknown, Unknown, why
+}
+
+// capsFit reports whether the capability that the kernel missed last is one that would have changed what the rule decided.
+// Where the kernel asked for none, or the rule knows of none, there is nothing to compare.
+func (d *Denial) capsFit() bool {
+	if len(d.Refused) == 0 {
+		return true
+	}
+	last := d.Refused[len(d.Refused)-1]
+	if name, ok := strings.CutPrefix(string(d.Rule), string(access.RuleCap)); ok {
+		return name == last
+	}
+	switch d.Rule {
+	case access.RuleModeOwner, access.RuleModeGroup, access.RuleModeOther, access.RuleACLUser, access.RuleACLGroup, access.RuleACLMask, access.RuleACLOther:
+		return slices.Contains([]string{"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"}, last)
+	case access.RuleNotOwner, access.RuleSticky, access.RuleProtectedHardlinks, access.RuleSUIDKill:
+		return slices.Contains([]string{"CAP_FOWNER", "CAP_CHOWN", "CAP_FSETID"}, last)
+	}
+	return true
+}
+
+// deniedText is the call of a denial and what nsview makes of it.
+func (e *Event) deniedText() string {
+	a, d := &e.Args, e.Denial
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s(%s", e.Name, quoteAny(a.Path))
+	if a.New != "" {
+		fmt.Fprintf(&b, ", %s", quoteAny(a.New))
+	}
+	fmt.Fprintf(&b, ") = %s", e.Errno)
+	if d.Explanation != "" {
+		fmt.Fprintf(&b, "  %s", d.Explanation)
+	}
+	if len(d.Refused) > 0 {
+		fmt.Fprintf(&b, "; the kernel asked for %s in user:%v", strings.Join(d.Refused, ", "), d.AskedIn)
+		if len(d.Check) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(d.Check[:min(len(d.Check), 3)], " < "))
+		}
+	}
+	switch d.Agreement {
+	case Disagree:
+		fmt.Fprintf(&b, "; DISAGREEMENT: %s", d.Difference)
+	case Unknown:
+		fmt.Fprintf(&b, "; unknown: %s", d.Difference)
+	}
+	return b.String()
+}

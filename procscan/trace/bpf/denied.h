@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the kernel refused of file system calls, and for the lack of which capability. These programs are attached instead of
+ * those that follow namespaces.
+ */
+#pragma once
+
+#define AT_FDCWD -100
+#define EPERM 1
+#define EACCES 13
+#define EROFS 30
+#define EOVERFLOW 75
+
+/* Which arguments of a system call are paths, by its number; bpf_calls.go fills it. An argument is counted from 1, 0 is none. */
+struct fs_call { u8 wanted, dir, path, dir2, path2, unused[3]; };
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 512);
+	__type(key, u32);
+	__type(value, struct fs_call);
+} fs_calls SEC(".maps");
+
+/* A file system call that is going on, with the last capability that it was refused. */
+#define STACK 12
+struct asking {
+	u32 nr, caps; /* caps: how many were refused */
+	u32 cap[4];
+	u32 target, held; /* the user namespaces: in which the capability was asked, and the task's own */
+	u64 stack[STACK];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct asking);
+} asked SEC(".maps");
+
+SEC("tp_btf/sys_enter")
+int fs_enter(u64 *ctx)
+{
+	struct asking a = {};
+	struct fs_call *c;
+	struct task_struct *t;
+	u32 nr = ctx[1], tid = (u32)bpf_get_current_pid_tgid();
+
+	c = bpf_map_lookup_elem(&fs_calls, &nr);
+	if (!c || !c->wanted)
+		return 0;
+	t = (void *)bpf_get_current_task();
+	if (compat(t, nr)) {
+		lose(LOST_COMPAT);
+		return 0;
+	}
+	a.nr = nr;
+	if (bpf_map_update_elem(&asked, &tid, &a, BPF_ANY))
+		lose(LOST_PENDING);
+	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int capable(u64 *ctx)
+{
+	const struct cred *cred = (void *)ctx[0];
+	struct user_namespace *target = (void *)ctx[1];
+	int cap = ctx[3], ret = ctx[4];
+	u32 tid, n;
+	struct asking *a;
+
+	if (!ret)
+		return 0;
+	tid = (u32)bpf_get_current_pid_tgid();
+	a = bpf_map_lookup_elem(&asked, &tid);
+	if (!a)
+		return 0;
+	n = a->caps;
+	if (n < 4)
+		a->cap[n & 3] = cap;
+	a->caps = n + 1;
+	a->target = BPF_CORE_READ(target, ns.inum);
+	a->held = BPF_CORE_READ(cred, user_ns, ns.inum);
+	bpf_get_stack(ctx, a->stack, sizeof(a->stack), 0);
+	return 0;
+}
+
+/*
+ * path_names appends the names of a path, the last first, each with its NUL, up to the root of the task. It ends with an
+ * empty name when it got there.
+ */
+static __always_inline u32 path_names(struct event *e, u32 off, int i, struct task_struct *t, struct path *p)
+{
+	struct fs_struct *fs = BPF_CORE_READ(t, fs);
+	struct dentry *root = BPF_CORE_READ(fs, root.dentry), *d = BPF_CORE_READ(p, dentry), *parent;
+	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt), *m = BPF_CORE_READ(p, mnt);
+	u32 start = off;
+	int n;
+
+	for (n = 0; n < 64; n++) {
+		struct mount *mount = (void *)m - bpf_core_field_offset(struct mount, mnt);
+
+		off &= CONTENT;
+		if (off > CONTENT - 256)
+			break;
+		if (d == root && m == root_mnt) {
+			e->data[off & CONTENT] = 0;
+			off++;
+			break;
+		}
+		if (d == BPF_CORE_READ(m, mnt_root)) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+			if (above == mount)
+				break; /* not below the root */
+			d = BPF_CORE_READ(mount, mnt_mountpoint);
+			m = (void *)above + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		parent = BPF_CORE_READ(d, d_parent);
+		if (parent == d)
+			break;
+		long len = bpf_probe_read_kernel_str(&e->data[off & CONTENT], 256, BPF_CORE_READ(d, d_name.name));
+		if (len <= 0)
+			break;
+		off += len;
+		d = parent;
+	}
+	e->len[i] = off - start;
+	return off;
+}
+
+/* base_names is path_names of where a relative path begins. */
+static __always_inline u32 base_names(struct event *e, u32 off, int i, struct task_struct *t, int fd)
+{
+	struct path p = {};
+	struct file *f;
+
+	if (fd == AT_FDCWD) {
+		struct fs_struct *fs = BPF_CORE_READ(t, fs);
+		p.dentry = BPF_CORE_READ(fs, pwd.dentry);
+		p.mnt = BPF_CORE_READ(fs, pwd.mnt);
+	} else {
+		f = file_of(t, fd);
+		if (!f)
+			return off;
+		p.dentry = BPF_CORE_READ(f, f_path.dentry);
+		p.mnt = BPF_CORE_READ(f, f_path.mnt);
+	}
+	return path_names(e, off, i, t, &p);
+}
+
+static __always_inline u64 arg(u64 *args, u32 n) { return n ? args[(n - 1) & 7] : 0; }
+
+SEC("tp_btf/sys_exit")
+int fs_leave(u64 *ctx)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid(), off = 0, n;
+	struct asking *a = bpf_map_lookup_elem(&asked, &tid), was = {};
+	struct task_struct *t;
+	struct fs_call *c;
+	struct event *e;
+	struct group_info *groups;
+	s64 ret = ctx[1];
+	u64 args[8] = {};
+
+	if (!a)
+		return 0;
+	if (ret != -EPERM && ret != -EACCES && ret != -EROFS && ret != -EOVERFLOW)
+		goto out;
+	was = *a;
+	t = (void *)bpf_get_current_task();
+	c = bpf_map_lookup_elem(&fs_calls, &was.nr);
+	e = new_event(t, DENIED);
+	if (!e || !c)
+		goto out;
+	read_args(args, (void *)ctx[0]);
+	e->nr = was.nr;
+	e->ret = ret;
+	e->before = e->after;
+	__builtin_memcpy(e->args, args, sizeof(e->args));
+	e->x[0] = was.caps;
+	e->x[1] = was.target;
+	e->x[2] = was.held;
+	e->x[3] = was.cap[0];
+	e->x[4] = was.cap[1];
+	e->x[5] = was.cap[2];
+	e->x[6] = was.cap[3];
+	groups = BPF_CORE_READ(t, cred, group_info);
+	n = BPF_CORE_READ(groups, ngroups);
+	e->x[7] = n;
+	if (n > 64)
+		n = 64;
+	if (!bpf_probe_read_kernel(e->data, (n * 4) & 511, (void *)groups + bpf_core_field_offset(struct group_info, gid)))
+		off = e->len[0] = n * 4;
+	__builtin_memcpy(&e->data[off & 511], was.stack, sizeof(was.stack));
+	e->len[1] = sizeof(was.stack);
+	off += sizeof(was.stack);
+	off = text(e, off, 2, arg(args, c->path));
+	off = text(e, off, 3, arg(args, c->path2));
+	off = base_names(e, off, 4, t, c->dir ? (int)arg(args, c->dir) : AT_FDCWD);
+	send(e, off);
+out:
+	bpf_map_delete_elem(&asked, &tid);
+	return 0;
+}

@@ -1,0 +1,142 @@
+package trace
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/events"
+)
+
+// denied decodes a refused file system call.
+func (r *record) denied(e *events.Event) {
+	a := &e.Args
+	d := &events.Denial{Cut: int(r.X[7])*4 > len(r.texts[0])}
+	e.Type, e.Denial = events.Denied, d
+	for list := r.texts[0]; len(list) >= 4; list = list[4:] {
+		d.Groups = append(d.Groups, idmap.Kernel(binary.LittleEndian.Uint32(list)))
+	}
+	for _, bit := range r.X[3 : 3+min(r.X[0], 4)] {
+		d.Refused = append(d.Refused, access.CapNames(1<<bit)...)
+	}
+	if r.X[0] > 0 {
+		d.AskedIn = nsinspect.Inode(r.X[1])
+		d.Check = r.symbols.checkOf(r.texts[1])
+	}
+	call, ok := r.calls[r.Nr]
+	if !ok {
+		return
+	}
+	e.Name = call.name
+	base, known := joinNames(r.texts[4])
+	first, second := r.text(2, a), r.text(3, a)
+	sameDir := call.dir2 == 0 || call.dir == 0 || int32(r.Args[call.dir2-1]) == int32(r.Args[call.dir-1])
+	depth := strings.Count(strings.TrimRight(base, "/"), "/")
+	a.Path = absolute(first, base, known)
+	if !strings.HasPrefix(first, "/") {
+		d.Base = depth
+	}
+	if call.named {
+		d.Ops = call.ops(r, second)
+		return
+	}
+	if call.path2 != 0 {
+		a.New = absolute(second, base, known && sameDir)
+		if !strings.HasPrefix(second, "/") {
+			d.NewBase = depth
+		}
+	}
+	if a.Truncated || !strings.HasPrefix(a.Path, "/") || call.path2 != 0 && !strings.HasPrefix(a.New, "/") {
+		return // which file it is about is not known
+	}
+	d.Ops = call.ops(r, a.New)
+}
+
+// absolute is a path from the root of the process. Where the directory that it begins in is not known it stays relative.
+func absolute(path, base string, known bool) string {
+	switch {
+	case strings.HasPrefix(path, "/") || !known:
+		return path
+	case path == "":
+		return base
+	}
+	return strings.TrimSuffix(base, "/") + "/" + path
+}
+
+// joinNames is the path of which the program has told the names, the last first. Without an empty name at the end it did not
+// get to the root: the directory is not below it, or the path is too long.
+func joinNames(b []byte) (path string, known bool) {
+	if len(b) == 0 || b[len(b)-1] != 0 || len(b) > 1 && b[len(b)-2] != 0 {
+		return "", false
+	}
+	names := strings.Split(strings.Trim(string(b), "\x00"), "\x00")
+	slices.Reverse(names)
+	return "/" + strings.Join(names, "/"), true
+}
+
+// fsCall is a file system call that is watched: which arguments are paths, counted from 1, and the operations that it is.
+type fsCall struct {
+	name                   string
+	dir, path, dir2, path2 uint8
+	named                  bool // path2 is no path but a name, of an attribute
+	ops                    func(r *record, second string) [][]string
+}
+
+func one(words ...string) func(*record, string) [][]string {
+	return func(*record, string) [][]string { return [][]string{words} }
+}
+
+// fsCalls are the calls that are watched, by number.
+func fsCalls() map[uint32]fsCall {
+	calls := map[uint32]fsCall{
+		unix.SYS_OPENAT:     {"openat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return openOps(r.Args[2]) }},
+		unix.SYS_OPENAT2:    {"openat2", 1, 2, 0, 0, false, func(*record, string) [][]string { return nil }},
+		unix.SYS_NEWFSTATAT: {"fstatat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[3]) }},
+		unix.SYS_STATX:      {"statx", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[2]) }},
+		unix.SYS_FACCESSAT:  {"faccessat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], 0) }},
+		unix.SYS_FACCESSAT2: {"faccessat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], r.Args[3]) }},
+		unix.SYS_CHDIR:      {"chdir", 0, 1, 0, 0, false, one("chdir")},
+		unix.SYS_READLINKAT: {"readlinkat", 1, 2, 0, 0, false, one("readlink")},
+		unix.SYS_EXECVE:     {"execve", 0, 1, 0, 0, false, one("exec")},
+		unix.SYS_EXECVEAT:   {"execveat", 1, 2, 0, 0, false, one("exec")},
+		unix.SYS_MKDIRAT:    {"mkdirat", 1, 2, 0, 0, false, one("mkdir")},
+		unix.SYS_MKNODAT:    {"mknodat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return mknodOps(r.Args[2], r.Args[3]) }},
+		unix.SYS_SYMLINKAT:  {"symlinkat", 2, 3, 0, 0, false, one("symlink")},
+		unix.SYS_UNLINKAT: {"unlinkat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+			if r.Args[2]&unix.AT_REMOVEDIR != 0 {
+				return [][]string{{"rmdir"}}
+			}
+			return [][]string{{"unlink"}}
+		}},
+		unix.SYS_RENAMEAT2: {"renameat2", 1, 2, 3, 4, false, func(r *record, second string) [][]string { return renameOps(r.Args[4], second) }},
+		unix.SYS_LINKAT:    {"linkat", 1, 2, 3, 4, false, func(_ *record, second string) [][]string { return [][]string{{"link", second}} }},
+		unix.SYS_TRUNCATE:  {"truncate", 0, 1, 0, 0, false, one("truncate")},
+		unix.SYS_FCHMOD:    {"fchmod", 1, 0, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[1]) }},
+		unix.SYS_FCHMODAT:  {"fchmodat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
+		unix.SYS_FCHMODAT2: {"fchmodat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
+		unix.SYS_FCHOWN:    {"fchown", 1, 0, 0, 0, false, func(r *record, _ string) [][]string { return chownOps("chown", r.Args[1], r.Args[2]) }},
+		unix.SYS_FCHOWNAT: {"fchownat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+			if r.Args[4]&unix.AT_SYMLINK_NOFOLLOW != 0 {
+				return chownOps("lchown", r.Args[2], r.Args[3])
+			}
+			return chownOps("chown", r.Args[2], r.Args[3])
+		}},
+		unix.SYS_UTIMENSAT: {"utimensat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+			if r.Args[2] == 0 {
+				return [][]string{{"touch"}}
+			}
+			return [][]string{{"utimes"}, {"touch"}}
+		}},
+		unix.SYS_SETXATTR: {"setxattr", 0, 1, 0, 2, true, func(_ *record, name string) [][]string { return [][]string{{"setxattr", name}} }},
+		unix.SYS_GETXATTR: {"getxattr", 0, 1, 0, 2, true, func(_ *record, name string) [][]string { return [][]string{{"getxattr", name}} }},
+	}
+	for nr, call := range oldCalls() {
+		calls[nr] = call
+	}
+	return calls
+}

@@ -75,6 +75,7 @@ type change struct {
 	restart  bool
 	doubt    bool                      // it hinges on a fact that could not be seen, which title names
 	apply    func(s *Subject, w *Walk) // of a copy, which it may change
+	deeds    []deed                    // what the commands do to files, for which root of the observer must be allowed
 }
 
 // solution is a proven fix.
@@ -93,7 +94,9 @@ func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solutio
 	before, beforeWalk := s, w
 	next, ok := first, true
 	for ok && len(made) < maxChanges {
-		s, w = copyFacts(s, w)
+		if s, w = copyFacts(s, w); !next.rootMay(s, w) {
+			return solution{}, false
+		}
 		next.apply(s, w)
 		made = append(made, next)
 		after := Decide(s, w, op)
@@ -147,6 +150,9 @@ func truth(b bool) int {
 func tried(s *Subject, w *Walk, op Operation, changes ...change) Verdict {
 	s, w = copyFacts(s, w)
 	for _, c := range changes {
+		if !c.rootMay(s, w) {
+			return Verdict{Verdict: Unknown}
+		}
 		c.apply(s, w)
 	}
 	return Decide(s, w, op)

@@ -29,6 +29,25 @@ func placeOf(s *Subject, n *Node) place {
 	return place{}
 }
 
+// toChange is placeOf for a change of owner, mode or ACL. The zero place where the kernel refuses that to root of the
+// observer too: of a file with a flag, and where toFlag is none.
+func toChange(s *Subject, n *Node) place {
+	if n.Immutable == Yes || n.Append == Yes {
+		return place{}
+	}
+	return toFlag(s, n)
+}
+
+// toFlag is placeOf for a change of flags. There is none on what is read-only, nor of what the target's mount shows as
+// nobody's when no other way leads to it.
+func toFlag(s *Subject, n *Node) place {
+	at := placeOf(s, n)
+	if m := n.Mount; m != nil && (m.Super != nil && m.Super.ReadOnly || at.same && (m.ReadOnly || unmapped(n))) {
+		return place{}
+	}
+	return at
+}
+
 // written is the number to write at a place for an id as the target's mount shows it. false when the file system
 // cannot store it.
 func (at place) written(h *Host, m *Mount, k idmap.Kind, seen idmap.Kernel) (idmap.Kernel, bool) {

@@ -115,19 +115,31 @@ func mountFlags(m *Mount, lift string) string {
 	return flags
 }
 
-// superChanges make a whole file system writable.
+// superChanges make a whole file system writable. Its options are left as they are, and not read from mountinfo and given
+// to it again as mount(8) would: the ids among them are others there than in its user namespace.
 func superChanges(p problem, n *Node) []change {
 	if p.s.PID == 0 || n.Mount.Super == nil || n.Overlay != nil && !n.Overlay.Writable {
 		return nil
 	}
+	m := *n.Mount
+	m.ReadOnly = false
+	flags := mountFlags(&m, "rw")
+	for _, o := range m.Super.Options {
+		if slices.Contains([]string{"sync", "dirsync", "lazytime"}, o) {
+			flags += "," + o
+		}
+	}
 	return []change{{
 		kind: kindMount, rank: rankSuper, title: fmt.Sprintf("make the file system on %s writable", shell.Arguments(n.Mount.Point)),
-		commands: []string{shell.Command("mount", "-N", strconv.Itoa(p.s.PID), "-o", "remount,rw", "--", n.Mount.Point)},
+		commands: []string{shell.Command("mount", "-N", strconv.Itoa(p.s.PID), "--options-mode", "ignore", "-o", "remount,"+flags, "--", m.Point)},
 		opens:    "whoever has permission may write to this file system, wherever it is mounted writable",
 		apply: func(_ *Subject, w *Walk) {
 			eachNode(w, func(x *Node) {
 				if x.Mount != nil && x.Mount.Super != nil && x.Mount.Super.Dev == n.Mount.Super.Dev {
 					x.Mount.Super.ReadOnly = false
+				}
+				if x.Mount != nil && x.Mount.ID == m.ID {
+					x.Mount.ReadOnly = false
 				}
 			})
 		},

@@ -49,7 +49,7 @@ func smallestChown(p *problem, n *Node) (change, bool) {
 // chown gives a file to the subject's uid, or wholly to its uid and gid, and its owner the permissions perm and those that
 // the subject has already.
 func chown(p *problem, n *Node, whole bool, perm uint32) (change, bool) {
-	at, cred, h := placeOf(p.s, n), p.s.Cred, p.w.Host
+	at, cred, h := toChange(p.s, n), p.s.Cred, p.w.Host
 	uid, ok := at.written(h, n.Mount, idmap.UID, cred.UID.FS)
 	if !ok || at.path == "" || p.s.isOwner(n) && (!whole || p.s.inside(h, idmap.GID, n.GID.Seen).Mapped()) {
 		return change{}, false
@@ -77,7 +77,7 @@ func chown(p *problem, n *Node, whole bool, perm uint32) (change, bool) {
 		was = "its present owner"
 	}
 	return change{
-		kind: kindOwner, rank: rankOwner, title: fmt.Sprintf("give %s to %s", shell.Arguments(at.path), who), commands: commands,
+		kind: kindOwner, rank: rankOwner, title: fmt.Sprintf("give %s to %s", shell.Arguments(at.path), who), commands: commands, deeds: []deed{chownOf(n, cred.UID.FS, gid)},
 		opens: fmt.Sprintf("%s owns %s and may change its permissions; %s no longer owns it", who, shell.Arguments(n.Path), was),
 		apply: func(_ *Subject, w *Walk) {
 			setOwner(w, n, cred.UID.FS, gid)
@@ -91,7 +91,7 @@ func flagChanges(p problem) []change {
 	n := p.node
 	var list []change
 	chattr := func(n *Node, letter, word string, clear func(*Node)) {
-		if at := placeOf(p.s, n); at.path != "" {
+		if at := toFlag(p.s, n); at.path != "" {
 			list = append(list, change{
 				kind: kindFlag, rank: rankFlag, title: fmt.Sprintf("let %s be changed: it is %s", shell.Arguments(at.path), word),
 				commands: []string{shell.Command("chattr", "-"+letter, "--", at.path)},
@@ -119,20 +119,20 @@ func flagChanges(p problem) []change {
 				continue
 			}
 			dir := w.Steps[len(w.Steps)-1].Dir
-			if at := placeOf(p.s, dir); dir.Mode&0o1000 != 0 && at.path != "" && atEnd(p.w, dir) {
+			if at := toChange(p.s, dir); dir.Mode&0o1000 != 0 && at.path != "" && atEnd(p.w, dir) {
 				list = append(list, change{
 					kind: kindFlag, rank: rankOther, title: fmt.Sprintf("take the sticky bit off %s", shell.Arguments(at.path)),
-					commands: []string{shell.Command("chmod", "-t", "--", at.path)},
-					opens:    "everyone who may write to " + shell.Arguments(dir.Path) + " may delete and rename what others have there",
-					apply:    func(_ *Subject, w *Walk) { eachAlias(w, dir, func(x *Node) { x.Mode &^= 0o1000 }) },
+					commands: []string{shell.Command("chmod", "-t", "--", at.path)}, deeds: []deed{chmodOf(dir)},
+					opens: "everyone who may write to " + shell.Arguments(dir.Path) + " may delete and rename what others have there",
+					apply: func(_ *Subject, w *Walk) { eachAlias(w, dir, func(x *Node) { x.Mode &^= 0o1000 }) },
 				})
 			}
 		}
 	case RuleSUIDKill:
-		if at := placeOf(p.s, n); n != nil && at.path != "" {
+		if at := toChange(p.s, n); at.path != "" {
 			list = append(list, change{
 				kind: kindFlag, rank: rankSelf, title: fmt.Sprintf("take the set-id bits off %s", shell.Arguments(at.path)),
-				commands: []string{shell.Command("chmod", "u-s,g-s", "--", at.path)}, opens: "nothing: whoever runs it no longer gets its owner's or group's id",
+				commands: []string{shell.Command("chmod", "u-s,g-s", "--", at.path)}, deeds: []deed{chmodOf(n)}, opens: "nothing: whoever runs it no longer gets its owner's or group's id",
 				apply: func(_ *Subject, w *Walk) { eachAlias(w, n, func(x *Node) { x.Mode &^= 0o6000 }) },
 			})
 		}

@@ -22,7 +22,7 @@ var wants = [...]uint32{0, 1, 4, 2, 5, 3, 6, 7}
 // permissionChanges give more permission on the file that refuses: the smallest set that gets past it.
 func permissionChanges(p problem) []change {
 	n := p.node
-	if n == nil || p.v.Errno != "EACCES" && p.v.Rule != RuleProtectedHardlinks || n.Type == Symlink || placeOf(p.s, n).path == "" {
+	if n == nil || p.v.Errno != "EACCES" && p.v.Rule != RuleProtectedHardlinks || n.Type == Symlink || toChange(p.s, n).path == "" {
 		return nil
 	}
 	offers := []func(*problem, uint32) (change, bool){aclUser, classBits}
@@ -46,8 +46,11 @@ func firstFew(groups []idmap.Kernel) []idmap.Kernel { return groups[:min(len(gro
 
 // aclUser is an ACL entry for the subject's own id.
 func aclUser(p *problem, perm uint32) (change, bool) {
-	n, at, who := p.node, placeOf(p.s, p.node), p.s.Cred.UID.FS
+	n, at, who := p.node, toChange(p.s, p.node), p.s.Cred.UID.FS
 	id, ok := at.written(p.w.Host, n.Mount, idmap.UID, who)
+	if at.same && namesUnmapped(n.ACL) {
+		return change{}, false // setfacl(1) cannot write such an entry back
+	}
 	if !ok || perm == 0 || n.NoACL || n.ACLMissing != "" || p.s.isOwner(n) || noACLs(n) {
 		return change{}, false
 	}
@@ -64,7 +67,7 @@ func aclUser(p *problem, perm uint32) (change, bool) {
 	}
 	return change{
 		kind: kindACL, rank: rankUser, title: fmt.Sprintf("let %s %s %s", p.s.called(p.w.Host, idmap.UID, who), verbs(n, perm), shell.Arguments(at.path)),
-		commands: []string{shell.Command("setfacl", "-m", spec, "--", at.path)}, opens: opens,
+		commands: []string{shell.Command("setfacl", "-m", spec, "--", at.path)}, opens: opens, deeds: []deed{aclOf(n, who)},
 		apply: func(_ *Subject, w *Walk) {
 			disk := n.Mount.IDs(w.Host, idmap.UID).OnDisk(who)
 			eachAlias(w, n, func(x *Node) {
@@ -74,6 +77,11 @@ func aclUser(p *problem, perm uint32) (change, bool) {
 			})
 		},
 	}, true
+}
+
+// namesUnmapped reports whether an ACL has an entry of an id that the mount does not map.
+func namesUnmapped(a *ACL) bool {
+	return a != nil && slices.ContainsFunc(a.Entries, func(e ACLEntry) bool { return (e.Tag == ACLUser || e.Tag == ACLGroup) && !e.ID.Mapped() })
 }
 
 // noACLs reports whether a file system is known to store none.
@@ -112,7 +120,7 @@ func setEntry(n *Node, tag ACLTag, id idmap.Kernel, perm uint32) {
 // classBits is more permission for the class that the subject is in: the owner, the group or an ACL's entry for one of
 // the subject's groups, or everyone else, who are never allowed to write.
 func classBits(p *problem, perm uint32) (change, bool) {
-	n, at := p.node, placeOf(p.s, p.node)
+	n, at := p.node, toChange(p.s, p.node)
 	if perm == 0 {
 		return change{}, false
 	}
@@ -128,9 +136,11 @@ func classBits(p *problem, perm uint32) (change, bool) {
 				setEntry(x, ACLUserObj, 0, x.Mode>>6&7)
 			}
 		}
+	case p.v.Rule == RuleACLMask && at.same && namesUnmapped(n.ACL):
+		return change{}, false
 	case p.v.Rule == RuleACLMask:
 		mask := n.Mode>>3&7 | perm
-		c.commands = []string{shell.Command("setfacl", "-m", "m::"+permLetters(mask), "--", at.path)}
+		c.commands, c.deeds = []string{shell.Command("setfacl", "-m", "m::"+permLetters(mask), "--", at.path)}, []deed{aclOf(n)}
 		who, c.rank = "every user and group in its ACL, up to "+permLetters(mask)+",", rankGroup
 		set = func(x *Node) {
 			setEntry(x, ACLMask, 0, mask)
@@ -155,7 +165,7 @@ func classBits(p *problem, perm uint32) (change, bool) {
 		}
 	}
 	if spec != "" {
-		c.commands = []string{shell.Command("chmod", spec+permLetters(perm), "--", at.path)}
+		c.commands, c.deeds = []string{shell.Command("chmod", spec+permLetters(perm), "--", at.path)}, []deed{chmodOf(n)}
 	}
 	c.title = fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shell.Arguments(at.path))
 	c.opens = fmt.Sprintf("%s may %s %s", who, verbs(n, perm), shell.Arguments(n.Path))
@@ -165,8 +175,8 @@ func classBits(p *problem, perm uint32) (change, bool) {
 
 // aclGroup is more permission for the group entry that the subject matches.
 func aclGroup(p *problem, perm uint32) (change, bool) {
-	n, at := p.node, placeOf(p.s, p.node)
-	if n.ACL == nil {
+	n, at := p.node, toChange(p.s, p.node)
+	if n.ACL == nil || at.same && namesUnmapped(n.ACL) {
 		return change{}, false
 	}
 	for _, e := range n.ACL.Entries {
@@ -189,8 +199,8 @@ func aclGroup(p *problem, perm uint32) (change, bool) {
 		who := "every member of " + p.s.called(p.w.Host, idmap.GID, group)
 		return change{
 			kind: kindMode, rank: rankGroup, title: fmt.Sprintf("let %s %s %s", who, verbs(n, perm), shell.Arguments(at.path)),
-			commands: []string{shell.Command("setfacl", "-m", spec+",m::"+permLetters(mask), "--", at.path)},
-			opens:    fmt.Sprintf("%s may %s %s", who, verbs(n, entry), shell.Arguments(n.Path)),
+			commands: []string{shell.Command("setfacl", "-m", spec+",m::"+permLetters(mask), "--", at.path)}, deeds: []deed{aclOf(n)},
+			opens: fmt.Sprintf("%s may %s %s", who, verbs(n, entry), shell.Arguments(n.Path)),
 			apply: func(_ *Subject, w *Walk) {
 				eachAlias(w, n, func(x *Node) {
 					setEntry(x, e.Tag, e.ID, entry)
@@ -206,7 +216,7 @@ func aclGroup(p *problem, perm uint32) (change, bool) {
 // ownGroup gives the file to one of the subject's groups, with permissions for that group. Never a directory on the way:
 // others use it too.
 func ownGroup(p *problem, group idmap.Kernel, perm uint32) (change, bool) {
-	n, at := p.node, placeOf(p.s, p.node)
+	n, at := p.node, toChange(p.s, p.node)
 	id, ok := at.written(p.w.Host, n.Mount, idmap.GID, group)
 	if !ok || n.ACL != nil || p.s.isOwner(n) || p.s.inGroup(n.GID.Seen) || !atEnd(p.w, n) {
 		return change{}, false
@@ -219,8 +229,8 @@ func ownGroup(p *problem, group idmap.Kernel, perm uint32) (change, bool) {
 	who, may := p.s.called(p.w.Host, idmap.GID, group), verbs(n, n.Mode>>3&7|more)
 	return change{
 		kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, may),
-		commands: commands,
-		opens:    fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, may, shell.Arguments(n.Path)),
+		commands: commands, deeds: []deed{chownOf(n, idmap.UnmappedKernel, group)},
+		opens: fmt.Sprintf("every member of %s may %s %s; those of its present group no longer may as such", who, may, shell.Arguments(n.Path)),
 		apply: func(_ *Subject, w *Walk) {
 			setOwner(w, n, idmap.UnmappedKernel, group)
 			eachAlias(w, n, func(x *Node) { x.Mode |= more << 3 })
@@ -257,6 +267,7 @@ func setOwner(w *Walk, n *Node, uid, gid idmap.Kernel) {
 		if x.Type != Directory {
 			x.Mode &^= 0o6000
 			x.Caps = nil
+			x.Xattrs = slices.DeleteFunc(slices.Clone(x.Xattrs), func(name string) bool { return name == "security.capability" })
 		}
 	})
 }

@@ -10,7 +10,8 @@ import (
 
 // mayBeLocked are the flags of a mount that it may have from a mount namespace of a more privileged user namespace: the
 // copy that such a namespace starts with, and binds of it, have those locked (lock_mnt_tree() in fs/namespace.c). No
-// interface shows it, so each flag counts that a mount of the same files has there too.
+// interface shows it, so each flag counts that a mount of the same files has there too, or one at the same place, whose
+// root may have been renamed since.
 func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
 	if t.Owner == p.snap.Observer.UserNS || !m.ReadOnly && !m.NoExec && !m.NoDev {
 		return nil
@@ -19,7 +20,7 @@ func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
 	for _, table := range p.tablesAbove(t.Owner) {
 		for k := range table.Mounts {
 			from := &table.Mounts[k]
-			if from.Dev != m.Super.Dev || !belongs(root, from.Root) {
+			if from.Dev != m.Super.Dev || !belongs(root, from.Root) && from.Point != m.Point {
 				continue
 			}
 			for flag, set := range map[string]bool{"ro": m.ReadOnly, "noexec": m.NoExec, "nodev": m.NoDev} {

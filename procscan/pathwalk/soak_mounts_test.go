@@ -69,6 +69,7 @@ func (w *writer) overlay(at where, base, point string) {
 			}
 		}
 	}
+	made := len(w.Acts)
 	w.dirs[mnt], w.paths[mnt] = nil, nil
 	w.files(at, lower, 3, 6)
 	note(lower)
@@ -86,6 +87,14 @@ func (w *writer) overlay(at where, base, point string) {
 	}
 	w.files(at, upper, 2, 4)
 	note(upper)
+	for i := range w.Acts[made:] { // links lead into the overlay
+		a := &w.Acts[made+i]
+		for _, layer := range []string{lower, upper} {
+			if rest, ok := strings.CutPrefix(a.Text, layer); ok {
+				a.Text = point + rest
+			}
+		}
+	}
 	w.dirs[mnt], w.paths[mnt] = append(dirs, newDirs...), append(paths, newPaths...)
 	text := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
 	if r.IntN(5) == 0 {

@@ -110,6 +110,8 @@ func (s *soak) count(a *answer, q *asked) {
 	s.asked++
 	v := &a.verdict
 	switch {
+	case a.open():
+		s.unknown["the error of "+string(v.Rule)]++
 	case v.Verdict == access.Unknown:
 		what, _, _ := strings.Cut(v.Missing, " /")
 		s.unknown[string(v.Rule)+": "+what]++

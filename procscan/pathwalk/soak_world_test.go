@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -347,9 +348,16 @@ type answer struct {
 	said    string // the errno's name, "" for success
 }
 
+// open reports whether the verdict is that of the kernel, and the answer itself says that its error may be another one.
+func (a *answer) open() bool {
+	return a.verdict.Verdict == access.Deny && a.said != "" && string(a.verdict.Errno) != a.said && slices.ContainsFunc(a.verdict.Assumptions, func(s string) bool {
+		return strings.HasSuffix(s, "the error may be "+a.said+" instead") || strings.HasPrefix(s, "nothing is refused earlier: ")
+	})
+}
+
 // wrong reports whether the verdict contradicts the kernel.
 func (a *answer) wrong() bool {
-	return a.verdict.Verdict != access.Unknown && (string(a.verdict.Errno) != a.said || (a.said == "") != (a.verdict.Verdict == access.Allow))
+	return !a.open() && a.verdict.Verdict != access.Unknown && (string(a.verdict.Errno) != a.said || (a.said == "") != (a.verdict.Verdict == access.Allow))
 }
 
 // lacking reports whether an engine without a rule would give a wrong answer.

@@ -91,12 +91,12 @@ func (j *judge) fitsMount(n *Node, uid idmap.Kernel, setUID bool, gid idmap.Kern
 		return true
 	}
 	if !m.MapKnown {
-		j.hinge(n.Path, RuleChownUnmappedFS, "the id map of the mount at "+m.Point)
+		j.hinge(n.Path, RuleChownUnmappedFS, "EOVERFLOW", "the id map of the mount at "+m.Point)
 		return true
 	}
 	fits := func(kind idmap.Kind, id idmap.Kernel) bool { return m.IDs(j.host, kind).OnDisk(id).Mapped() }
 	if _, told := j.superNS(n); !told {
-		j.hinge(n.Path, RuleChownUnmappedFS, "whether the user namespace that owns the file system at "+m.Point+" has an id for the new owner")
+		j.hinge(n.Path, RuleChownUnmappedFS, "EOVERFLOW", "whether the user namespace that owns the file system at "+m.Point+" has an id for the new owner")
 	}
 	if setUID && !fits(idmap.UID, uid) || setGID && !fits(idmap.GID, gid) {
 		return j.deny(n, RuleChownUnmappedFS, "EOVERFLOW", "the mount's map has no id on disk for the new owner")

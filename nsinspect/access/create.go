@@ -12,7 +12,7 @@ func (j *judge) idsFit(dir *Node) bool {
 	m := dir.Mount
 	if m.Idmapped {
 		if !m.MapKnown {
-			j.hinge(dir.Path, RuleFsidUnmapped, "the id map of the mount at "+m.Point)
+			j.hinge(dir.Path, RuleFsidUnmapped, "EOVERFLOW", "the id map of the mount at "+m.Point)
 			return true
 		}
 		if !m.UIDMap.OnDisk(j.fsuid).Mapped() || !m.GIDMap.OnDisk(j.fsgid).Mapped() {
@@ -22,7 +22,7 @@ func (j *judge) idsFit(dir *Node) bool {
 	ns, told := j.superNS(dir)
 	switch {
 	case !told:
-		j.hinge(dir.Path, RuleFsidUnmapped, "whether the user namespace that owns the file system at "+m.Point+" has an id for the target's uid and gid")
+		j.hinge(dir.Path, RuleFsidUnmapped, "EOVERFLOW", "whether the user namespace that owns the file system at "+m.Point+" has an id for the target's uid and gid")
 		return true
 	case ns.Initial:
 		return true

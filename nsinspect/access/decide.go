@@ -154,29 +154,31 @@ func (j *judge) unknown(path string, rule Rule, missing string) bool {
 	return false
 }
 
-// hinge notes that the answer, should nothing deny it, depends on a fact that is missing: something that decides by itself
-// would have to agree.
-func (j *judge) hinge(path string, rule Rule, missing string) {
+// hinge notes that the answer, should nothing deny it, depends on a fact that is missing: a check that could not be made
+// would have to let it pass, which fails with errno if it does not, or what decides by itself would have to agree.
+func (j *judge) hinge(path string, rule Rule, errno Errno, missing string) {
 	if slices.ContainsFunc(j.hinges, func(h Step) bool { return h.Detail == missing }) {
 		return
 	}
-	j.hinges = append(j.hinges, Step{Component: path, Rule: rule, Result: Unknown, Detail: missing})
+	j.hinges = append(j.hinges, Step{Component: path, Rule: rule, Result: Unknown, Errno: errno, Detail: missing})
 }
 
-// settle is what has been hinged on: an allow becomes unknown. A refusal stays one, though something may refuse earlier
-// and with another error.
+// settle is what has been hinged on: an allow becomes unknown. So does a refusal of which the error would be another if the
+// check had been made. What decides by itself and could refuse earlier, with whatever error, is noted.
 func (j *judge) settle() {
-	if len(j.hinges) == 0 || j.v.Verdict == Unknown {
+	if j.v.Verdict == Unknown {
 		return
 	}
-	if j.v.Verdict == Deny {
-		for _, h := range j.hinges {
+	for _, h := range j.hinges {
+		if j.v.Verdict == Allow || h.Errno != "" && h.Errno != j.v.Errno {
+			j.unknown(h.Component, h.Rule, h.Detail)
+			j.v.Errno = ""
+			return
+		}
+		if h.Errno == "" {
 			j.assume("nothing is refused earlier: " + h.Detail + " could not be told")
 		}
-		return
 	}
-	first := j.hinges[0]
-	j.unknown(first.Component, first.Rule, first.Detail)
 }
 
 // assume notes a fact that could not be seen and that the answer relies on.

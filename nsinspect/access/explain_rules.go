@@ -240,6 +240,14 @@ func (e *explainer) specialRule() string {
 	case RuleFileCaps:
 		return what + " has file capabilities that are to be effective, and the bounding set lacks some of them"
 	case RuleFormat:
+		if e.node != nil && e.node.Exec != nil {
+			switch x := e.node.Exec; {
+			case x.Machine != "":
+				return what + " is an ELF program for another machine, " + quoted(x.Machine) + ": this kernel does not run those, and binfmt_misc names nothing that does"
+			case x.Broken:
+				return what + " begins as an ELF program does, but has not the headers of one that this kernel starts"
+			}
+		}
 		return what + " is no program that the kernel can start: neither ELF nor a script that begins with #!"
 	case RuleNoPeer:
 		if e.op.Op == OpConnect {

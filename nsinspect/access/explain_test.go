@@ -175,6 +175,8 @@ func TestExplainDenied(t *testing.T) {
 		{rule: RuleXDev, op: "rename /b", want: "/data/f and /b are on different mounts"},
 		{rule: RuleFileCaps, want: "the bounding set lacks"},
 		{rule: RuleFormat, want: "neither ELF nor a script"},
+		{rule: RuleFormat, facts: func(_ *Subject, w *Walk) { file(w).Exec = &Exec{Format: "unknown", Machine: "aarch64"} }, want: "is an ELF program for another machine, aarch64"},
+		{rule: RuleFormat, facts: func(_ *Subject, w *Walk) { file(w).Exec = &Exec{Format: "unknown", Broken: true} }, want: "begins as an ELF program does"},
 		{rule: RuleNoACL, want: "has no ACLs"},
 		{rule: RuleXattr, errno: "ENODATA", op: "getxattr user.a", want: "has no attribute user.a"},
 		{rule: RuleOverlayMounter, want: "who mounted that is refused by the layer"},

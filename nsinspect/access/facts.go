@@ -312,5 +312,7 @@ type Exec struct {
 	Format      string `json:"format"`                // "elf", "script", "unknown" (ENOEXEC)
 	Interpreter *Walk  `json:"interpreter,omitempty"` // of a script or a dynamic ELF
 	Fail        Errno  `json:"fail,omitempty"`        // of format "unknown": what exec of it fails with, "" for ENOEXEC
+	Machine     string `json:"machine,omitempty"`     // of format "unknown": the machine of an ELF program that is not this kernel's ("aarch64")
+	Broken      bool   `json:"broken,omitempty"`      // of format "unknown": it begins as an ELF program for this machine does
 	Loader      Errno  `json:"loader,omitempty"`      // what a program fails with whose ELF interpreter it is, "" when it can be one
 }

@@ -93,7 +93,7 @@ func (j *judge) setattr(n *Node, what int) bool {
 	case !j.fuseAllows(n):
 		return false
 	case storesNoOwners(fs) && what&(attrMode|attrOwner) != 0:
-		j.hinge(n.Path, RuleFS, "what the "+fs+" file system, which stores neither owner nor mode, makes of it (the mount options uid, gid and quiet)")
+		j.hinge(n.Path, RuleFS, "", "what the "+fs+" file system, which stores neither owner nor mode, makes of it (the mount options uid, gid and quiet)")
 		return true
 	case fs != "proc":
 		return true

@@ -138,7 +138,7 @@ func (j *judge) device(n *Node) bool {
 	case n.Mount.Super.FSType == "devpts":
 		// devpts_fill_super() in fs/devpts/inode.c takes SB_I_NODEV away: terminals open in every user namespace.
 	case !told:
-		j.hinge(n.Path, RuleSBNoDev, "whether a user namespace owns the file system at "+n.Mount.Point+", on which devices do not open then")
+		j.hinge(n.Path, RuleSBNoDev, "EACCES", "whether a user namespace owns the file system at "+n.Mount.Point+", on which devices do not open then")
 	case !ns.Initial:
 		return j.deny(n, RuleSBNoDev, "EACCES", "devices do not open on a file system of a user namespace")
 	}

@@ -39,12 +39,10 @@ func (j *judge) settleDoubt(depth int) *judge {
 			}
 		}
 		switch {
-		case k.v.Verdict == Unknown || agreed != nil && k.v.Verdict != agreed.v.Verdict:
+		case k.v.Verdict == Unknown || agreed != nil && (k.v.Verdict != agreed.v.Verdict || k.v.Errno != agreed.v.Errno):
 			return nil
 		case agreed == nil:
 			agreed = k
-		case k.v.Errno != agreed.v.Errno:
-			agreed.assume("it is refused whatever " + j.v.Missing + " is; the error may be " + string(k.v.Errno) + " instead")
 		}
 	}
 	return agreed

@@ -55,7 +55,7 @@ func (j *judge) askServer(n *Node) bool {
 	case who == serverToo && (isFUSE(n.Mount.Super) || n.Mount.Super.FSType == "virtiofs"):
 		j.assume("the server of the " + n.Mount.Super.FSType + " file system at " + n.Mount.Point + " refuses nothing that the kernel allows")
 	default:
-		j.hinge(n.Path, RuleFS, serverText(n.Mount))
+		j.hinge(n.Path, RuleFS, "", serverText(n.Mount))
 	}
 	return who == serverAlone
 }

@@ -55,7 +55,7 @@ func (j *judge) sysctl(n *Node, name string, want uint32) bool {
 	if strings.HasPrefix(name, "net/") && n.Type == Regular && !j.w.Sysctl.SameNet {
 		// Another network namespace than the first one has fewer settings, and fewer that can be written.
 		if want&wantW != 0 {
-			j.hinge(n.Path, RuleSysctl, "whether "+n.Path+" is writable in the target's network namespace")
+			j.hinge(n.Path, RuleSysctl, "EACCES", "whether "+n.Path+" is writable in the target's network namespace")
 		}
 		j.assume("the target's network namespace has the setting " + n.Path)
 	}

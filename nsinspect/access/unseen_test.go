@@ -36,6 +36,15 @@ func TestUnseen(t *testing.T) {
 			name: "C32 a seccomp filter", op: "read", subject: ownerOfFile, verdict: Allow, rule: RuleModeOwner, says: "seccomp",
 			facts: func(s *Subject, w *Walk) { w.Host.LSMs, s.Cred.Seccomp = []string{"capability"}, 2 },
 		},
+		{
+			name: "Landlock, which no interface shows", op: "read", subject: ownerOfFile, verdict: Allow, rule: RuleModeOwner, says: "the security modules do not deny it: landlock",
+			facts: func(_ *Subject, w *Walk) { w.Host.LSMs = []string{"capability", "landlock"} },
+		},
+		{
+			name: "modules that could not be read", op: "read", subject: ownerOfFile, verdict: Allow, rule: RuleModeOwner, says: "which are active could not be read",
+			facts: func(_ *Subject, w *Walk) { w.Host.LSMs = nil },
+		},
+		{name: "securebits", op: "access r", subject: ownerOfFile, verdict: Allow, rule: RuleModeOwner, says: "securebits", facts: func(*Subject, *Walk) {}},
 		{name: "B28 a server of NFS", op: "read", subject: ownerOfFile, facts: on("nfs4"), verdict: Unknown, rule: RuleFS, says: "what the server of the nfs4 file system decides"},
 		{name: "B28 chown on NFS, as root", op: "chown 5 5", subject: hostRoot, facts: on("nfs4"), verdict: Unknown, rule: RuleFS, says: "what the server of the nfs4 file system decides"},
 		{name: "C18 chown on vfat, as root", op: "chown 5 5", subject: hostRoot, facts: on("vfat"), verdict: Unknown, rule: RuleFS, says: "stores neither owner nor mode"},

@@ -50,6 +50,10 @@ func (r *trail) program(self, name string) *access.Exec {
 		return &access.Exec{Format: "script", Interpreter: r.interpreter(name)}
 	}
 	p := r.p.parseELF(f, head, k)
+	if p.Format == "unknown" && bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
+		p.Machine = foreignMachine(head)
+		p.Broken = p.Machine == ""
+	}
 	if p.interpreter != "" {
 		p.Interpreter = r.interpreter(p.interpreter)
 	}
@@ -86,6 +90,31 @@ func nativeMachine() elf.Machine {
 	}[runtime.GOARCH]
 }
 
+// foreignMachine names the machine that an ELF program is for, "" when that is this kernel's.
+func foreignMachine(head []byte) string {
+	wide := elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS64
+	if elf.Machine(binary.NativeEndian.Uint16(head[18:])) == nativeMachine() && (wide || !classCounts()) {
+		return ""
+	}
+	order := binary.ByteOrder(binary.LittleEndian)
+	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		order = binary.BigEndian
+	}
+	machine := elf.Machine(order.Uint16(head[18:]))
+	name := strings.ToLower(strings.TrimPrefix(machine.String(), "EM_"))
+	switch {
+	case machine != nativeMachine():
+		return name
+	case !wide:
+		return name + " with 32-bit addresses"
+	}
+	return name + " of the other byte order"
+}
+
+// classCounts reports whether the kernel looks at the class of a program, and not at its machine alone (elf_check_arch()
+// in arch/*/include/asm/elf.h).
+func classCounts() bool { return runtime.GOARCH == "riscv64" || runtime.GOARCH == "s390x" }
+
 type parsedELF struct {
 	access.Exec
 	interpreter string
@@ -105,7 +134,7 @@ func (p *probe) parseELF(f io.ReaderAt, head []byte, size int) parsedELF {
 	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
 		return refuse("ELIBBAD", "")
 	}
-	if elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS32 {
+	if elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS32 && (classCounts() || elf.Machine(binary.NativeEndian.Uint16(head[18:])) != nativeMachine()) {
 		return p.parse32(head)
 	}
 	native := nativeMachine()

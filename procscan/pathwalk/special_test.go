@@ -1,8 +1,12 @@
 package pathwalk
 
 import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,7 +147,7 @@ func TestDecideProcfs(t *testing.T) {
 		eaccess /proc/sys/user/max_user_namespaces w
 		read /proc/sys/user/max_user_namespaces
 	`)
-	o.ask("/proc/sys/net/ipv4", "root, user, group 0, user of container, container in the host's namespaces, bind mounted", `
+	o.ask("/proc/sys/net/ipv4", "root, user, group 0, user of container, container in the host's namespaces", `
 		eaccess $D/ip_forward rw
 		eaccess $D/ip_forward x
 	`)
@@ -303,4 +307,46 @@ func TestDecideTmpfs(t *testing.T) {
 		getxattr $D/d system.posix_acl_default
 		chown $D/suid - -
 	`)
+}
+
+// What the kernel does not start is said to be what it is.
+func TestDecideForeignProgram(t *testing.T) {
+	o := newOracle(t)
+	o.add("root", nil, "")
+	dir := reachableDir(t)
+	own, err := os.ReadFile(o.program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := elf.EM_AARCH64
+	if runtime.GOARCH == "arm64" {
+		other = elf.EM_X86_64
+	}
+	for name, c := range map[string]struct {
+		at    int
+		value uint16
+		says  string
+	}{
+		"machine": {18, uint16(other), "for another machine, " + strings.ToLower(strings.TrimPrefix(other.String(), "EM_"))},
+		"type":    {16, 4, "begins as an ELF program does"},
+		"none":    {0, 0, "neither ELF nor a script"},
+	} {
+		program := bytes.Clone(own[:4096])
+		binary.NativeEndian.PutUint16(program[c.at:], c.value)
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		o.ask(dir, "root", "exec $D/"+name)
+		if v, _ := decideFor(t, o.prober, o.agents["root"], "exec "+path); !strings.Contains(v.Explanation, c.says) {
+			t.Errorf("%s: %s, not %q", name, v.Explanation, c.says)
+		}
+	}
+	// The class is not what the kernel goes by on most machines.
+	program := bytes.Clone(own[:4096]) // so little of it ends at once, by a signal
+	program[elf.EI_CLASS] = byte(elf.ELFCLASS32)
+	if err := os.WriteFile(filepath.Join(dir, "class"), program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o.ask(dir, "root", "exec $D/class")
 }

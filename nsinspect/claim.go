@@ -35,8 +35,23 @@ type EngineFacts struct {
 	Mounts []EngineMount `json:"mounts,omitempty"` // that it was configured with
 	Chain  []ChainLink   `json:"chain,omitempty"`  // the engine's own processes, from the daemon down to the container's parent
 
+	// Start is how it would be started, of a container that is not running and whose engine keeps that.
+	Start *StartFacts `json:"start,omitempty"`
+
 	// Evidence says what the claim rests on: "state", "api", "cgroup" or "process". docs/engines.md ranks them.
 	Evidence string `json:"evidence,omitempty"`
+}
+
+// StartFacts are what an engine starts a container with, besides its user, its maps and its mounts.
+type StartFacts struct {
+	// Rootfs is the directory of the topmost layer of its root file system as the overlay drivers of docker and podman keep
+	// it, with the directory "diff" and the file "lower": a path on the host. "" where that is not known.
+	Rootfs   string   `json:"rootfs"`
+	ReadOnly bool     `json:"read_only"`        // the root file system
+	Dir      string   `json:"dir"`              // the working directory
+	Caps     []string `json:"caps"`             // the bounding set: CAP_CHOWN, or ALL and what is not in it: -CAP_CHOWN
+	Ambient  []string `json:"ambient"`          // capabilities that another user than root gets too
+	Groups   []string `json:"groups,omitempty"` // supplementary ones that were asked for, names or numbers
 }
 
 // Pod is a group of containers that share namespaces.

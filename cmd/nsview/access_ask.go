@@ -13,6 +13,7 @@ import (
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
 // question is one question of access: a line of --batch, or the operands.
@@ -169,7 +170,11 @@ func (k *asker) ask(ctx context.Context, q question) (access.Verdict, error) {
 		return k.askStored(&q, op)
 	}
 	s, err := k.subject(ctx, &q)
-	if err != nil {
+	var untold *pathwalk.UntoldError
+	switch {
+	case errors.As(err, &untold):
+		return access.Undecided(q.Target, q.Path, op, untold.Missing), nil
+	case err != nil:
 		return access.Verdict{}, err
 	}
 	return k.decide(ctx, s, op, q.Path)
@@ -211,7 +216,11 @@ func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error
 		return []access.Verdict{v}, err
 	}
 	s, err := k.subject(ctx, &q)
-	if err != nil {
+	var untold *pathwalk.UntoldError
+	switch {
+	case errors.As(err, &untold):
+		return []access.Verdict{access.Undecided(q.Target, q.Path, access.Operation{Op: access.OpLookup}, untold.Missing)}, nil
+	case err != nil:
 		return nil, err
 	}
 	w, err := k.prober.Walk(ctx, s, access.Operation{Op: access.OpLookup}, q.Path)

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -29,4 +30,26 @@ func CapNames(set uint64) []string {
 		}
 	}
 	return names
+}
+
+// CapSet is the set of capabilities with these names: "CAP_CHOWN", "ALL" for every one, and with a minus sign what is taken
+// away again. Names that are none are passed over.
+func CapSet(names []string) uint64 {
+	var set uint64
+	known := strings.Fields(capabilityList)
+	for _, name := range names {
+		bare, less := strings.CutPrefix(name, "-")
+		one := uint64(0)
+		if bare == "ALL" {
+			one = EveryCap
+		} else if n := slices.Index(known, strings.TrimPrefix(bare, "CAP_")); n >= 0 {
+			one = 1 << n
+		}
+		if less {
+			set &^= one
+		} else {
+			set |= one
+		}
+	}
+	return set
 }

@@ -33,9 +33,10 @@ type dockerRecord struct {
 		StartedAt                         string
 	}
 	Config struct {
-		Image  string
-		User   string
-		Labels map[string]string
+		Image      string
+		User       string
+		WorkingDir string
+		Labels     map[string]string
 	}
 	MountPoints map[string]struct {
 		Type, Name, Source, Destination, Driver, Propagation string
@@ -123,6 +124,14 @@ func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Fo
 		ociState(&claim, state.Data)
 		claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(state.Path)))), "runtime-")
 	}
+	if host := dockerHostConfigOf(e, f); host != nil {
+		for _, destination := range sortedKeys(host.Tmpfs) {
+			claim.Mounts = append(claim.Mounts, nsinspect.EngineMount{Type: "tmpfs", Destination: destination})
+		}
+		if claim.InitPID == 0 {
+			claim.Start = c.start(e, f, host)
+		}
+	}
 	claim.UIDMap, claim.GIDMap = dockerMaps(e, r, f, &claim)
 	claim.Chain = dockerChain(e, r, c.ID)
 	return Found{Claim: claim, By: f.By}
@@ -136,7 +145,8 @@ func dockerMaps(e *dockerEvidence, r dockerRoot, f *File, c *nsinspect.Claim) (u
 	dir := path.Dir(f.Path)
 	first := strings.Split(path.Base(path.Dir(path.Dir(dir))), ".")
 	remapped := path.Dir(path.Dir(dir)) != r.data && len(first) == 2
-	if c.InitPID != 0 || !remapped || dockerHostUsers(e.fileBy(dir+"/hostconfig.json", f.By)) {
+	host := dockerHostConfigOf(e, f)
+	if c.InitPID != 0 || !remapped || host != nil && host.UsernsMode == "host" {
 		return composed(own, c.UIDMap, c.GIDMap)
 	}
 	uid, gid = grantFrom(e.fileBy(subUID, 0), first[0]), grantFrom(e.fileBy(subGID, 0), first[1])
@@ -144,12 +154,6 @@ func dockerMaps(e *dockerEvidence, r dockerRoot, f *File, c *nsinspect.Claim) (u
 		return nil, nil
 	}
 	return composed(own, uid, gid)
-}
-
-// dockerHostUsers reports whether a container was made with --userns=host.
-func dockerHostUsers(hostConfig *File) bool {
-	var c struct{ UsernsMode string }
-	return hostConfig != nil && json.Unmarshal(hostConfig.Data, &c) == nil && c.UsernsMode == "host"
 }
 
 // Where subordinate ids are granted (subuid(5)).

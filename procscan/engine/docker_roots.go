@@ -197,7 +197,10 @@ func dockerFiles(e *Evidence) []Pattern {
 			data + "/[0-9]*.[0-9]*/containers/*/config.v2.json",
 			data + "/volumes/*/opts.json",
 			data + "/[0-9]*.[0-9]*/volumes/*/opts.json",
+			data + "/containers/*/hostconfig.json",
 			data + "/[0-9]*.[0-9]*/containers/*/hostconfig.json",
+			data + "/image/overlay2/layerdb/mounts/*/mount-id",
+			data + "/[0-9]*.[0-9]*/image/overlay2/layerdb/mounts/*/mount-id",
 			exec + "/runtime-*/moby/*/state.json",
 		} {
 			patterns = append(patterns, Pattern{Glob: glob, Owner: r.owner, Of: r.data})

@@ -162,6 +162,9 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 // reach makes the sources of mounts, which engines name as paths on the host, paths as the observer reaches them.
 func reach(claims []nsinspect.Claim, hostRoot string) {
 	for i := range claims {
+		if s := claims[i].Start; s != nil && s.Rootfs != "" {
+			s.Rootfs = path.Join(hostRoot, s.Rootfs)
+		}
 		for j := range claims[i].Mounts {
 			if m := &claims[i].Mounts[j]; path.IsAbs(m.Source) {
 				m.Source = path.Join(hostRoot, m.Source)

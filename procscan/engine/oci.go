@@ -63,15 +63,35 @@ func (e *Evidence) alive(pid int, start uint64) *nsinspect.Process {
 // annotationManager is who had a runtime make a container: libpod (podman) and cri-o say so. Their own records tell more.
 const annotationManager = "io.container.manager"
 
-// ociConfig is config.json of a bundle (OCI runtime specification, config.md), as far as it is read. The environment in
-// it is not decoded.
-type ociConfig struct {
+// ociSpec is what a runtime specification says of how its process is started.
+type ociSpec struct {
 	Process struct {
 		User struct {
 			UID uint32 `json:"uid"`
 			GID uint32 `json:"gid"`
 		} `json:"user"`
+		Dir          string `json:"cwd"`
+		Capabilities struct {
+			Bounding []string `json:"bounding"`
+			Ambient  []string `json:"ambient"`
+		} `json:"capabilities"`
 	} `json:"process"`
+	Root struct {
+		ReadOnly bool `json:"readonly"`
+	} `json:"root"`
+}
+
+func (s *ociSpec) start(rootfs string) *nsinspect.StartFacts {
+	caps := &s.Process.Capabilities
+	return &nsinspect.StartFacts{
+		Rootfs: rootfs, ReadOnly: s.Root.ReadOnly, Dir: s.Process.Dir, Caps: append([]string{}, caps.Bounding...), Ambient: append([]string{}, caps.Ambient...),
+	}
+}
+
+// ociConfig is config.json of a bundle (OCI runtime specification, config.md), as far as it is read. The environment in
+// it is not decoded.
+type ociConfig struct {
+	ociSpec
 	Mounts      []ociMount        `json:"mounts"`
 	Annotations map[string]string `json:"annotations"`
 	Linux       struct {

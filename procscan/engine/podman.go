@@ -70,7 +70,7 @@ func podmanIdentify(e *Evidence) []Found {
 		for i := range claims {
 			c := &claims[i]
 			if p, ok := running[podmanKey{r.owner, c.ID}]; ok {
-				c.InitPID, c.StartTime, c.Runtime = p.pid, p.start, p.runtime
+				c.InitPID, c.StartTime, c.Runtime, c.Start = p.pid, p.start, p.runtime, nil
 				if !slices.Contains([]string{"running", "paused", "initialized", "stopping"}, c.State) {
 					c.State, c.ExitCode = "running", nil // podman has not looked since
 				}

@@ -27,8 +27,10 @@ type podmanRecord struct {
 		GID []idmap.OCIExtent `json:"GIDMap"`
 	} `json:"idMappingsOptions"`
 	Spec struct {
+		ociSpec
 		Mounts []ociMount `json:"mounts"`
 	} `json:"spec"`
+	Groups      []string `json:"groups"`      // that were asked for
 	UserVolumes []string `json:"userVolumes"` // the destinations that were asked for
 	Volumes     []struct {
 		Name        string   `json:"volumeName"`
@@ -110,10 +112,15 @@ func podmanDatabase(e *Evidence, r podmanRoot) []nsinspect.Claim {
 	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) && len(records) == 0 {
 		return nil
 	}
+	layers := podmanLayers(e, r)
 	claims := make([]nsinspect.Claim, len(records))
 	for i := range records {
 		record := &records[i]
 		claims[i] = record.claim(states[record.ID])
+		if claims[i].InitPID == 0 {
+			claims[i].Start = record.Spec.start(layers[record.ID])
+			claims[i].Start.Groups = record.Groups
+		}
 		claims[i].Mounts = record.mounts(volumes)
 		if pod, ok := pods[record.Pod]; ok {
 			claims[i].Pod = &pod

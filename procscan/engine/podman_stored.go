@@ -14,13 +14,32 @@ import (
 type storedContainer struct {
 	ID       string   `json:"id"`
 	Names    []string `json:"names"`
+	Layer    string   `json:"layer"`
 	Metadata string   `json:"metadata"`
+}
+
+// podmanLayers are the directories of the top layers of the containers of a storage with the driver overlay, by container.
+func podmanLayers(e *Evidence, r podmanRoot) map[string]string {
+	layers := make(map[string]string)
+	for _, f := range e.matchingOf(r.graph+"/overlay-containers/containers.json", r.owner) {
+		var list []storedContainer
+		if json.Unmarshal(f.Data, &list) != nil {
+			continue
+		}
+		for _, s := range list {
+			if hexID(s.Layer) {
+				layers[s.ID] = r.graph + "/overlay/" + s.Layer
+			}
+		}
+	}
+	return layers
 }
 
 // podmanStored are the containers that containers/storage tells of. The configuration of one that was started before is
 // in its bundle; how one ended is in the database only.
 func podmanStored(e *Evidence, r podmanRoot) []nsinspect.Claim {
 	var claims []nsinspect.Claim
+	layers := podmanLayers(e, r)
 	for _, f := range e.matchingOf(r.graph+"/*-containers/containers.json", r.owner) {
 		var list []storedContainer
 		if json.Unmarshal(f.Data, &list) != nil {
@@ -39,8 +58,12 @@ func podmanStored(e *Evidence, r podmanRoot) []nsinspect.Claim {
 			claim.EngineFacts = nsinspect.EngineFacts{State: "created", Image: meta.Image, Evidence: "state"}
 			bundle := path.Join(path.Dir(f.Path), s.ID, "userdata")
 			if config := e.fileBy(bundle+"/config.json", r.owner); config != nil {
-				if c := parseOCIConfig(config.Data); c != nil && !podmanStarted(&claim, c, r, bundle) {
+				c := parseOCIConfig(config.Data)
+				if c != nil && !podmanStarted(&claim, c, r, bundle) {
 					continue
+				}
+				if c != nil {
+					claim.Start = c.start(layers[s.ID])
 				}
 			}
 			claims = append(claims, claim)

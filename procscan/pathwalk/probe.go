@@ -2,13 +2,10 @@ package pathwalk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
@@ -92,83 +89,4 @@ func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operatio
 		}
 		return q.walkIn(&host, who, t, op, name)
 	})
-}
-
-// errNotRunning: where a container that is not running keeps its files is the engine's to say.
-var errNotRunning = errors.New("the container is not running and its user cannot be told")
-
-// Stopped is the subject of a container that is not running, as its engine would start it.
-func (p *Prober) Stopped(_ context.Context, c *nsinspect.Container, target string) (*access.Subject, error) {
-	uid, gid, _ := strings.Cut(c.User, ":")
-	u, err := idNumber(uid)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", target, errNotRunning)
-	}
-	g, err := idNumber(gid)
-	if err != nil {
-		g = 0
-	}
-	s := &access.Subject{Target: target, Container: c, UserNS: p.snap.Observer.UserNS, Assumptions: []string{"not running"}}
-	ku, kg := idmap.Kernel(u), idmap.Kernel(g)
-	if len(c.UIDMap) > 0 {
-		ku, kg = c.UIDMap.ToOutside(idmap.Inside(u)), c.GIDMap.ToOutside(idmap.Inside(g))
-		s.UserNS = nsinspect.Inode(1) // a namespace that is to be: no inode has this number
-		p.now.host.UserNS[s.UserNS] = &access.UserNS{Inode: s.UserNS, Parent: p.snap.Observer.UserNS, UID: c.UIDMap, GID: c.GIDMap}
-	}
-	setIDs(s, ku, kg)
-	if u == 0 {
-		const dockerDefault = 0xa80425fb
-		s.Cred.CapPrm, s.Cred.CapEff, s.Cred.CapBnd = dockerDefault, dockerDefault, dockerDefault
-		s.Assumptions = append(s.Assumptions, "it gets the capabilities that docker gives by default")
-	}
-	return s, nil
-}
-
-func idNumber(s string) (uint32, error) {
-	if s == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err
-}
-
-func setIDs(s *access.Subject, uid, gid idmap.Kernel) {
-	s.Cred.UID = nsinspect.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
-	s.Cred.GID = nsinspect.IDs{Real: gid, Effective: gid, Saved: gid, FS: gid}
-}
-
-// As is another user (U[:G], names of its own passwd or numbers inside) in the same place: without capabilities unless it
-// is root there.
-func (p *Prober) As(ctx context.Context, s *access.Subject, user string) (*access.Subject, error) {
-	ns := p.now.host.UserNS[s.UserNS]
-	if ns == nil {
-		return nil, fmt.Errorf("the user namespace of %s is not known", s.Target)
-	}
-	name, group, named := strings.Cut(user, ":")
-	db, err := inTime(ctx, p, func(q *probe) (accounts, error) { return q.accountsOf(s) })
-	if err != nil {
-		return nil, fmt.Errorf("the users of %s: %w", s.Target, err)
-	}
-	uid, gid, groups, err := db.find(name, group, named)
-	if err != nil {
-		return nil, err
-	}
-	to := *s
-	ku, kg := ns.UID.ToOutside(uid), ns.GID.ToOutside(gid)
-	if !ku.Mapped() || !kg.Mapped() {
-		return nil, fmt.Errorf("user %s (%s:%s inside) is not mapped in the user namespace of %s", user, uid, gid, s.Target)
-	}
-	to.Cred.Groups = nil
-	for _, g := range groups {
-		if k := ns.GID.ToOutside(g); k.Mapped() {
-			to.Cred.Groups = append(to.Cred.Groups, k)
-		}
-	}
-	setIDs(&to, ku, kg)
-	to.Cred.CapEff, to.Cred.CapPrm, to.Cred.CapAmb = 0, 0, 0
-	if uid == 0 {
-		to.Cred.CapEff, to.Cred.CapPrm = s.Cred.CapBnd, s.Cred.CapBnd
-	}
-	to.Assumptions = append(append([]string{}, s.Assumptions...), "user "+user+" is started as an engine would: its groups from /etc/group, capabilities only for uid 0")
-	return &to, nil
 }

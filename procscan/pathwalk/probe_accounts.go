@@ -39,6 +39,15 @@ func (p *probe) accountsOf(s *access.Subject) (accounts, error) {
 	return readAccounts(func(name string) ([]byte, error) { return root.ReadFile(name, maxAccounts) })
 }
 
+// gidOf resolves a group: a name or a number.
+func (a accounts) gidOf(group string) (idmap.Inside, error) {
+	if id, err := strconv.ParseUint(group, 10, 32); err == nil {
+		return idmap.Inside(id), nil
+	}
+	_, gid, _, err := a.find("0", group, true)
+	return gid, err
+}
+
 // find resolves a user and a group as engines do: a name or a number; without a group the user's own, and with it the
 // groups that list the user.
 func (a accounts) find(user, group string, named bool) (uid, gid idmap.Inside, groups []idmap.Inside, err error) {

@@ -171,7 +171,7 @@ func (r *trail) descend(above *stacked, name string) (*stacked, error) {
 		}
 	}
 	if len(s.parts) == 0 {
-		return nil, fmt.Errorf("no layer has %s", path.Join(above.parts[0].name, name))
+		return nil, fmt.Errorf("in no layer: %w", &os.PathError{Op: "look up", Path: path.Join(above.parts[0].name, name), Err: unix.ENOENT})
 	}
 	return s, nil
 }

@@ -36,44 +36,6 @@ func followsOf(op access.Op) follows {
 	return followLast
 }
 
-// stoppedWalk resolves a path of a container that is not running on the host, below the mount that its engine would make.
-func (p *probe) stoppedWalk(host *access.Host, s *access.Subject, op access.Operation, name string) (*access.Walk, error) {
-	w := &access.Walk{Host: host, Path: name, Missing: "what is at " + name + " in a container that is not running"}
-	if s.Container == nil {
-		return w, nil
-	}
-	on, ok := s.Container.HostPath(name)
-	if !ok {
-		return w, nil
-	}
-	t, err := p.task("self", &access.Subject{UserNS: p.snap.Observer.UserNS})
-	if err != nil {
-		return nil, err
-	}
-	if w, err = p.walkIn(host, "self", t, op, on); err != nil {
-		return nil, err
-	}
-	// The container is given the mounted directory itself: what is above it on the host is not in its way.
-	source, _ := s.Container.HostPath(mountedAt(s, name))
-	for i := range w.Steps {
-		if w.Steps[i].Found != nil && w.Steps[i].Found.Path == source {
-			w.Start, w.Steps = w.Steps[i].Found, w.Steps[i+1:]
-			break
-		}
-	}
-	return w, nil
-}
-
-func mountedAt(s *access.Subject, name string) string {
-	best := ""
-	for _, m := range s.Container.Mounts {
-		if (name == m.Destination || strings.HasPrefix(name, strings.TrimSuffix(m.Destination, "/")+"/")) && len(m.Destination) > len(best) {
-			best = m.Destination
-		}
-	}
-	return best
-}
-
 // question is one question under way: what its walks have in common.
 type question struct {
 	p      *probe
@@ -82,6 +44,8 @@ type question struct {
 	op     access.Operation
 	who    string // in procfs: a PID, or self
 	mounts map[uint64]mounted
+
+	future *future // of a container that is not running
 
 	stacks map[stackKey]*stacked
 	tables map[*taskNow][]nsinspect.Mount // see table
@@ -103,6 +67,7 @@ type trail struct {
 	rootText, base string
 	node           *access.Node // of at
 	in             int          // the directory where the last name was looked up
+	found          int          // what was found by it
 	links          int
 	fds            []int
 	depth          int // of interpreters
@@ -115,22 +80,33 @@ type place struct {
 }
 
 func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
-	q := &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}, stacks: map[stackKey]*stacked{}}
+	q := newQuestion(p, host, who, t, op)
 	defer q.close()
+	return q.walks(name)
+}
+
+func newQuestion(p *probe, host *access.Host, who string, t *taskNow, op access.Operation) *question {
 	if p.mountinfo { // ids of mounts that were there at the last question may be others' now
 		clear(p.owner)
 		clear(p.layers)
 	}
-	w, from, err := q.walk(name, followsOf(op.Op), 0)
+	return &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}, stacks: map[stackKey]*stacked{}}
+}
+
+// walks reads what is on the way to a path, and to the second one of the operation.
+func (q *question) walks(name string) (*access.Walk, error) {
+	w, from, err := q.walk(name, followsOf(q.op.Op), 0)
 	if err != nil {
 		return nil, err
 	}
-	w.Sysctl = p.settings(t, w)
-	if op.New == "" {
+	if q.future == nil {
+		w.Sysctl = q.p.settings(q.task, w)
+	}
+	if q.op.New == "" {
 		return w, nil
 	}
 	var to string
-	if w.New, to, err = q.walk(op.New, nameOnly, 0); err != nil {
+	if w.New, to, err = q.walk(q.op.New, nameOnly, 0); err != nil {
 		return nil, err
 	}
 	relate(w, from, to)
@@ -188,19 +164,28 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 	}
 	r := &trail{question: q, w: w, depth: depth, in: -1}
 	defer r.close()
+	w.TrailingSlash = strings.HasSuffix(name, "/") && strings.Trim(name, "/") != ""
+	if q.future != nil {
+		ok := r.startInFuture(name[0] != '/')
+		w.Start = r.node
+		if ok {
+			r.names(split(name), last, true)
+		}
+		if strings.Trim(name, "/") == "" {
+			w.Last = "/"
+		}
+		return w, r.lookedUpIn(), nil
+	}
 	if r.root, err = r.open("root"); err != nil {
 		return nil, "", err
 	}
 	if r.rootText, err = r.p.fdText(r.root); err != nil {
 		return nil, "", err
 	}
-	r.base = r.rootText
-	root, err := r.look(r.root, "/", strings.Trim(name, "/") == "")
-	if err != nil {
+	if err := r.toRoot(strings.Trim(name, "/") == ""); err != nil {
 		return nil, "", err
 	}
-	r.rootID = root.place
-	r.at, r.atID, r.node = r.root, root.place, root.node
+	r.rootID = r.atID
 	if name[0] != '/' {
 		if r.at, err = r.open("cwd"); err != nil {
 			return nil, "", err
@@ -217,7 +202,6 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 		r.atID, r.node = cwd.place, cwd.node
 	}
 	w.Start = r.node
-	w.TrailingSlash = strings.HasSuffix(name, "/") && strings.Trim(name, "/") != ""
 	r.names(split(name), last, true)
 	if strings.Trim(name, "/") == "" {
 		w.Last = "/"
@@ -229,6 +213,9 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 func (r *trail) lookedUpIn() string {
 	if !moves(r.op.Op) || r.in < 0 {
 		return ""
+	}
+	if r.future != nil {
+		return r.w.Steps[len(r.w.Steps)-1].Dir.Path // r.in is of one layer
 	}
 	text, err := r.p.fdText(r.in)
 	if err != nil {
@@ -329,13 +316,10 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 		return fail("ENOENT")
 	}
 	if text[0] == '/' {
-		r.base = r.rootText
-		root, err := r.look(r.root, "/", final && trailing && strings.Trim(text, "/") == "")
-		if err != nil {
+		if err := r.toRoot(final && trailing && strings.Trim(text, "/") == ""); err != nil {
 			r.w.Missing = err.Error()
 			return false
 		}
-		r.at, r.atID, r.node = r.root, root.place, root.node
 	}
 	names := split(text)
 	if len(names) == 0 {
@@ -354,8 +338,27 @@ func (r *trail) followLink(link sighted, final, trailing bool, last follows, res
 	return true
 }
 
+// toRoot takes the walk to the root of whoever walks. last says that the walk ends there.
+func (r *trail) toRoot(last bool) error {
+	if r.future != nil {
+		root, err := r.back("/", last)
+		r.at, r.atID, r.node = root.fd, root.place, root.node
+		return err
+	}
+	r.base = r.rootText
+	root, err := r.look(r.root, "/", last)
+	if err != nil {
+		return err
+	}
+	r.at, r.atID, r.node = r.root, root.place, root.node
+	return nil
+}
+
 // lookup opens one name in the directory where the walk is, without following it.
 func (r *trail) lookup(name string, last bool) (int, sighted, error) {
+	if r.future != nil {
+		return r.inFuture(name, last)
+	}
 	where := path.Join(r.node.Path, name)
 	r.in = r.at
 	if name == "." || name == ".." && r.atID == r.rootID {

@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 //
 // and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
 // a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
-// [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks] are how the host is set up: tests do not change it.
+// [git] is for the program, [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks] are how the host is set up: tests do not change it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
 }
@@ -78,7 +78,7 @@ func scriptParams(dir string) testscript.Params {
 		Condition: func(name string) (bool, error) {
 			have, known := map[string]bool{
 				"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0, "busybox": busybox() != "",
-				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"),
+				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"), "git": haveProgram("git"),
 				"grant":             granted("/etc/subuid") != "" && granted("/etc/subgid") != "",
 				"protected_regular": sysctl("fs/protected_regular") > 0, "protected_hardlinks": sysctl("fs/protected_hardlinks") > 0,
 			}[name]
@@ -141,6 +141,11 @@ func granted(file string) string {
 func haveLandlock() bool {
 	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	return errno == 0
+}
+
+func haveProgram(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
 }
 
 func haveDevice(path string) bool {

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"nsinspect/events":                    {"idmap", "nsinspect", "nsinspect/access", "nsinspect/shell"},
 	"procscan":                            {"idmap", "nsinspect", "procscan/taskiter"},
 	"procscan/taskiter":                   {"idmap", "nsinspect"},
-	"procscan/trace":                      {"idmap", "nsinspect", "nsinspect/access", "nsinspect/events"},
+	"procscan/trace":                      {"idmap", "nsinspect", "nsinspect/access", "nsinspect/events", "procscan"},
 	"procscan/pathwalk":                   {"idmap", "nsinspect", "nsinspect/access", "procscan"},
 	"procscan/engine":                     {"idmap", "nsinspect", "procscan"},
 	"procscan/engine/enginetest":          {"procscan/proctest"},

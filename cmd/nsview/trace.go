@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -146,9 +147,9 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 	if err := a.checkTrace(cmd, f); err != nil {
 		return err
 	}
-	source, err := trace.OpenBPF(trace.Options{Denied: f.denied})
+	source, err := a.traceSource(f)
 	if err != nil {
-		return fmt.Errorf("trace: %w", err)
+		return err
 	}
 	defer source.Close()
 	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
@@ -168,6 +169,23 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 		return t.watch(ctx, reader)
 	}
 	return t.command(reader)
+}
+
+// traceSource opens the best source that there is: without BPF, a COMMAND can be followed in /proc.
+func (a *app) traceSource(f *traceFlags) (trace.Source, error) {
+	bpf, err := trace.OpenBPF(trace.Options{Denied: f.denied})
+	switch {
+	case err == nil:
+		return bpf, nil
+	case f.command == nil || f.denied || len(f.targets) > 0:
+		hint := "nsview trace -- COMMAND can follow a command without"
+		if f.denied || os.Geteuid() != 0 {
+			hint = "run as root (CAP_BPF and CAP_PERFMON)"
+		}
+		return nil, &statusError{code: exitFailure, err: fmt.Errorf("trace: %w", err), hint: hint}
+	}
+	a.warn("no BPF: %v", err)
+	return trace.OpenProc(a.proc), nil
 }
 
 // follow finds what the TARGETs are.
@@ -264,7 +282,12 @@ func (t *tracing) command(reader *traceReader) error {
 	if err != nil {
 		return err
 	}
-	t.starting, t.root = true, c.PID
+	if p, ok := t.source.(*trace.Proc); ok {
+		p.Follow(c.PID)
+		t.follower.AddProcess(c.PID)
+	} else {
+		t.starting, t.root = true, c.PID
+	}
 	if err := t.begin(); err != nil {
 		return err
 	}

@@ -208,6 +208,9 @@ func (t *tracing) lost(l trace.Lost) []nsinspect.Gap {
 		}
 	}
 	add(l.Events, "events", "lost: they came faster than they were read", "")
+	if l.Short {
+		gaps = append(gaps, nsinspect.Gap{Subject: "the trace", Fact: "short events", Error: "missed: /proc shows only what lasts", Hint: "run as root (CAP_BPF and CAP_PERFMON)"})
+	}
 	add(l.Compat, "system calls of 32-bit programs", "not read: their numbers are others", "")
 	if t.history.Full {
 		gaps = append(gaps, nsinspect.Gap{Subject: "the trace", Fact: "the history of later events", Error: "not kept: too many", Hint: ""})

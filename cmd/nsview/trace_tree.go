@@ -78,7 +78,10 @@ func (t *tracing) printDenied(lost trace.Lost) error {
 }
 
 func lostText(lost trace.Lost) string {
-	if lost.Events > 0 {
+	switch {
+	case lost.Short:
+		return "short ones missed"
+	case lost.Events > 0:
 		return fmt.Sprintf("%d lost", lost.Events)
 	}
 	return "none lost"

@@ -27,5 +27,6 @@ type Source interface {
 // Lost counts what a source has not seen.
 type Lost struct {
 	Events uint64 // that found no place in a buffer, or a tracing program busy
+	Short  bool   // what lasted less than a look, which cannot be counted
 	Compat uint64 // system calls of 32-bit programs, which have other numbers and are not read
 }

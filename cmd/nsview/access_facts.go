@@ -22,5 +22,10 @@ type prober interface {
 }
 
 func newProber(s *nsinspect.Snapshot, proc string) (prober, error) {
-	return pathwalk.NewProber(s, proc)
+	p, err := pathwalk.NewProber(s, proc)
+	if err != nil {
+		return nil, err
+	}
+	p.UseStandIns()
+	return p, nil
 }

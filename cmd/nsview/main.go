@@ -7,12 +7,17 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/nsview/nsview/procscan/pathwalk"
 	"github.com/nsview/nsview/runner"
 )
 
 func main() {
 	if runner.IsStage(os.Args) {
 		os.Exit(runner.Stage(os.Args))
+	}
+	if pathwalk.IsStandIn(os.Args) {
+		pathwalk.StandIn()
+		return
 	}
 	ctx, stop := interruptible(context.Background())
 	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/procscan/pathwalk"
 	"github.com/nsview/nsview/procscan/proctest"
 	"github.com/nsview/nsview/runner"
 )
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 	// nsenter(1) starts the stage by another name than that of the command.
 	if runner.IsStage(os.Args) {
 		os.Exit(runner.Stage(os.Args))
+	}
+	if pathwalk.IsStandIn(os.Args) {
+		pathwalk.StandIn()
+		return
 	}
 	if len(os.Args) > 0 && strings.HasSuffix(os.Args[0], ".test") { // not one of the commands below
 		proctest.HeedSignals()

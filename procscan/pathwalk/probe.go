@@ -28,6 +28,10 @@ func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
 	return p, nil
 }
 
+// UseStandIns lets the Prober run this program again with the ids of a target, to look where nobody else may (a FUSE file
+// system without allow_other). main has to begin with [IsStandIn]. Without it what is there stays unknown.
+func (p *Prober) UseStandIns() { p.now.standIns = true }
+
 // Close gives back what the Prober holds.
 func (p *Prober) Close() { close(p.now.work) }
 
@@ -55,7 +59,9 @@ func inTime[T any](ctx context.Context, p *Prober, look func(*probe) (T, error))
 		err = ctx.Err()
 	}
 	close(probe.work)
+	standIns := p.now.standIns
 	p.now = newProbe(p.snap, p.proc)
+	p.now.standIns = standIns
 	var none T
 	return none, err
 }

@@ -12,7 +12,7 @@ import (
 // closed is the root of a FUSE file system without allow_other, of which the kernel tells nobody but who mounted it
 // anything: not even the observer its owner and mode. That it is such a file system is what decides. For anything else
 // the error of statx(2) stays.
-func (r *trail) closed(fd int, where string, refused error) (sighted, error) {
+func (r *trail) closed(fd int, where string, last bool, refused error) (sighted, error) {
 	// Who asks for nothing is not refused (fuse_update_get_attr() in fs/fuse/dir.c), and gets the id of the mount all the same.
 	var x unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &x); err != nil || x.Mask&unix.STATX_MNT_ID == 0 {
@@ -34,7 +34,13 @@ func (r *trail) closed(fd int, where string, refused error) (sighted, error) {
 	if err != nil {
 		return sighted{}, err
 	}
-	if !isFUSE(m.Super.FSType) || slices.Contains(m.Super.Options, "allow_other") || x.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+	if !isFUSE(m.Super.FSType) || slices.Contains(m.Super.Options, "allow_other") {
+		return sighted{}, refused
+	}
+	if s, ok := r.standIn(fd, id, m, where, last); ok {
+		return s, nil
+	}
+	if x.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
 		return sighted{}, refused
 	}
 	n := &access.Node{Path: where, Type: access.Directory, Dev: devString(x.Dev_major, x.Dev_minor), Mount: m.Mount, ACLMissing: refused.Error()}

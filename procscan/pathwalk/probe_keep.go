@@ -39,6 +39,7 @@ type probe struct {
 	fdDir     int  // /proc/self/fd, opened O_PATH
 	noXattrAt bool // the kernel has no getxattrat(2)
 
+	standIns  bool // see UseStandIns
 	mountinfo bool // mounts are told by mountinfo only: see tellsMounts
 
 	layers map[uint64]*layerNames // of overlays, by unique mount id
@@ -61,6 +62,8 @@ type taskNow struct {
 	MntNS nsinspect.Inode
 	MntID uint64          // of its mount namespace, for statmount(2); 0 when the kernel gives none
 	Owner nsinspect.Inode // the user namespace that owns its mount namespace
+
+	cred *nsinspect.Credentials // the subject's
 }
 
 func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
@@ -185,6 +188,7 @@ func (p *probe) subject(s *access.Subject) error {
 func (p *probe) task(who string, s *access.Subject) (t *taskNow, err error) {
 	t, p.ready = p.ready, nil
 	if t != nil && t.held == p.held[who] && t.MntNS == s.MntNS {
+		t.cred = &s.Cred
 		return t, nil
 	}
 	err = p.hold(who, s.StartTime, func(h *procscan.Held) error {
@@ -193,7 +197,9 @@ func (p *probe) task(who string, s *access.Subject) (t *taskNow, err error) {
 				return err
 			}
 		}
-		t, err = p.taskOf(h)
+		if t, err = p.taskOf(h); err == nil {
+			t.cred = &s.Cred
+		}
 		return err
 	})
 	return t, err

@@ -51,6 +51,7 @@ func proberNow(t *testing.T) *Prober {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
+	p.UseStandIns()
 	return p
 }
 

@@ -231,7 +231,7 @@ func (r *trail) followMagic(link sighted, final, trailing bool, rest []string) b
 		r.w.Rest = rest
 		return false
 	}
-	r.at, r.atID, r.node = fd, s.place, s.node
+	r.at, r.atID, r.node, r.awayAt = fd, s.place, s.node, s.away
 	return true
 }
 

@@ -17,6 +17,7 @@ type sighted struct {
 	magic bool // a magic link of procfs
 
 	mountRoot bool
+	away      int // what the stand-in calls it, and one; 0 when the observer has it open
 }
 
 // statxMntIDUnique asks statx(2) for the id of a mount that is never given twice (Linux 6.8).
@@ -25,7 +26,7 @@ const statxMntIDUnique = 0x4000
 // look reads what an open file (O_PATH) is. last asks also for what only operations on it need.
 func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 	s, err := r.describe(fd, where, "", last)
-	if err == nil && last {
+	if err == nil && last && s.away == 0 {
 		r.lookLast(s.node, selfFD(fd))
 	}
 	return s, err
@@ -38,7 +39,7 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|r.p.mountBit(), &x); err != nil {
 		if errors.Is(err, unix.EACCES) {
-			return r.closed(fd, where, err)
+			return r.closed(fd, where, last, err)
 		}
 		return sighted{}, err
 	}

@@ -68,6 +68,8 @@ type trail struct {
 	node           *access.Node // of at
 	in             int          // the directory where the last name was looked up
 	found          int          // what was found by it
+	stand          *standIn     // who looks where only the target may, nil so far
+	awayAt         int          // where the walk is for the stand-in, see sighted
 	links          int
 	fds            []int
 	depth          int // of interpreters
@@ -199,7 +201,7 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 		if err != nil {
 			return nil, "", err
 		}
-		r.atID, r.node = cwd.place, cwd.node
+		r.atID, r.node, r.awayAt = cwd.place, cwd.node, cwd.away
 	}
 	w.Start = r.node
 	r.names(split(name), last, true)
@@ -211,7 +213,11 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 
 // lookedUpIn is the text of the directory where the last name was looked up, when the operation moves that name.
 func (r *trail) lookedUpIn() string {
-	if !moves(r.op.Op) || r.in < 0 {
+	if !moves(r.op.Op) || r.in < 0 && r.stand == nil {
+		return ""
+	}
+	if r.in < 0 {
+		r.w.Missing = "where the directory of " + r.w.Path + " is: only the target may look"
 		return ""
 	}
 	if r.future != nil {
@@ -238,6 +244,9 @@ func (r *trail) open(link string) (int, error) {
 }
 
 func (r *trail) close() {
+	if r.stand != nil {
+		r.stand.close()
+	}
 	for _, fd := range r.fds {
 		_ = unix.Close(fd)
 	}
@@ -294,7 +303,7 @@ func (r *trail) names(list []string, last follows, trailing bool) bool {
 			}
 			return false
 		}
-		r.at, r.atID, r.node = fd, file.place, file.node
+		r.at, r.atID, r.node, r.awayAt = fd, file.place, file.node, file.away
 	}
 	return true
 }
@@ -350,7 +359,7 @@ func (r *trail) toRoot(last bool) error {
 	if err != nil {
 		return err
 	}
-	r.at, r.atID, r.node = r.root, root.place, root.node
+	r.at, r.atID, r.node, r.awayAt = r.root, root.place, root.node, root.away
 	return nil
 }
 
@@ -362,11 +371,18 @@ func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	where := path.Join(r.node.Path, name)
 	r.in = r.at
 	if name == "." || name == ".." && r.atID == r.rootID {
-		s, err := sighted{node: r.node, place: r.atID}, error(nil)
+		s, err := sighted{node: r.node, place: r.atID, away: r.awayAt}, error(nil)
+		if last && r.awayAt > 0 {
+			return r.lookupAway("", r.node.Path, true)
+		}
 		if last { // more is asked of it now than when it was on the way
 			s, err = r.look(r.at, r.node.Path, true)
 		}
 		return r.at, s, err
+	}
+	if r.awayAt > 0 {
+		r.in = -1
+		return r.lookupAway(name, where, last)
 	}
 	fd, err := unix.Openat(r.at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

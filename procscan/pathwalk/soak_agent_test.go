@@ -27,6 +27,10 @@ func init() {
 }
 
 func TestMain(m *testing.M) {
+	if IsStandIn(os.Args) {
+		StandIn()
+		return
+	}
 	if setting := os.Getenv(agentVariable); setting != "" {
 		agentMain(setting)
 		return

@@ -1,0 +1,96 @@
+package pathwalk
+
+import (
+	"errors"
+	"path"
+
+	"github.com/nsview/nsview/nsinspect/access"
+	"golang.org/x/sys/unix"
+)
+
+// standIn looks at an open directory that only the target may look at. false when the target may not either.
+func (r *trail) standIn(fd int, mount uint64, m mounted, where string, last bool) (sighted, bool) {
+	cred := r.task.cred
+	if !r.p.standIns || cred == nil || !r.host.InitialNS || r.stand != nil {
+		return sighted{}, false
+	}
+	s, err := startStandIn(cred, fd)
+	if err != nil {
+		r.assume("nothing in the FUSE file system at " + m.Point + " could be looked at: " + err.Error())
+		return sighted{}, false
+	}
+	a, err := s.ask(awayRequest{Bit: r.p.mountBit(), Last: last})
+	if err != nil {
+		s.close()
+		return sighted{}, false
+	}
+	r.stand = s
+	seen, err := r.fromAway(&a, where, m, mount, last)
+	return seen, err == nil
+}
+
+// lookupAway is lookup in a directory that only a stand-in has open.
+func (r *trail) lookupAway(name, where string, last bool) (int, sighted, error) {
+	a, err := r.stand.ask(awayRequest{Dir: r.awayAt - 1, Name: name, Bit: r.p.mountBit(), Last: last})
+	if err != nil {
+		return -1, sighted{}, err
+	}
+	if a.Stat.Mnt_id != r.atID.mount {
+		return -1, sighted{}, errors.New("it is on another mount, and the way there leads through a file system that the observer may not use")
+	}
+	s, err := r.fromAway(&a, where, r.mounts[r.atID.mount], r.atID.mount, last)
+	if err != nil || !last || !deletes(r.op.Op) {
+		return -1, s, err
+	}
+	at, ok := placeIn(r.mounts[r.atID.mount], path.Join(r.base, where))
+	points, err := r.mountPoints()
+	if !ok || err != nil {
+		return -1, s, errors.New("what is mounted on it is not known")
+	}
+	s.node.Busy = access.FactOf(points[at])
+	return -1, s, nil
+}
+
+// fromAway is what a stand-in saw.
+func (r *trail) fromAway(a *away, where string, m mounted, mount uint64, last bool) (sighted, error) {
+	x := &a.Stat
+	n := &access.Node{
+		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: devString(x.Dev_major, x.Dev_minor), Inode: x.Ino,
+		Nlink: uint64(x.Nlink), Mount: m.Mount, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND), Link: a.Link,
+	}
+	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
+	if n.Type == access.CharDevice || n.Type == access.BlockDevice {
+		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
+	}
+	var err error
+	if n.ACL, err = a.ACL.parse(); err == nil && last {
+		n.DefaultACL, err = a.ACL2.parse()
+	}
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		n.NoACL = true
+	case err != nil:
+		n.ACLMissing = err.Error()
+	}
+	if last {
+		n.Xattrs = a.Xattrs
+		if a.Empty != nil {
+			n.Empty = access.FactOf(*a.Empty)
+		}
+		if r.op.Op == access.OpExec {
+			n.CapsMissing = "only the target may read it"
+			n.Exec = &access.Exec{Missing: "only the target may read it"}
+		}
+	}
+	return sighted{node: n, away: a.Dir + 1, place: place{mount: mount, inode: x.Ino, dev: n.Dev}}, nil
+}
+
+func (x awayXattr) parse() (*access.ACL, error) {
+	switch {
+	case x.Errno == unix.ENODATA || x.Errno == 0 && len(x.Value) == 0:
+		return nil, nil
+	case x.Errno != 0:
+		return nil, x.Errno
+	}
+	return parseACL(x.Value)
+}

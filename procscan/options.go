@@ -16,6 +16,7 @@ const (
 	FDPins                        // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
 	Brief                         // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
 	Threads                       // threads whose namespaces or credentials differ from their process's
+	NoKthreads                    // kernel threads are left out
 )
 
 // Names are user and group names.

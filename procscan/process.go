@@ -104,6 +104,9 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		w.pidGap(pid, "stat", err)
 		suspect = true
 	}
+	if st.kthread && s.opts.Facts&NoKthreads != 0 {
+		return ended
+	}
 	p.Comm, p.State, p.PPID, p.StartTime = st.comm, letter(st.state), st.ppid, st.startTime
 	p.TTY, p.Kthread = st.tty, st.kthread
 

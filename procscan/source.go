@@ -84,6 +84,7 @@ type iterated struct {
 	roots   map[[2]uint64]string // by RootKey
 	keys    []iterKey            // of each row
 	again   []int                // processes that procfs is to be asked about
+	left    map[int]bool         // those that are not wanted
 }
 
 type iterKey struct {
@@ -102,11 +103,11 @@ func (s *scanner) readIterator(w *worker, listed []int) ([]nsinspect.Process, er
 		return nil, err
 	}
 	defer it.Close()
-	r := &iterated{s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{}}
+	r := &iterated{s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{}, left: map[int]bool{}}
 	if err := it.Each(r.add); err != nil {
 		return nil, err
 	}
-	seen := make(map[int]bool, len(r.rows))
+	seen := r.left
 	for i := range r.rows {
 		r.complete(i)
 		seen[r.rows[i].PID] = true
@@ -131,7 +132,11 @@ func (s *scanner) readIterator(w *worker, listed []int) ([]nsinspect.Process, er
 
 // add takes a record.
 func (r *iterated) add(rec *taskiter.Record) error {
-	if !rec.Whole() {
+	switch {
+	case rec.Kthread() && r.s.opts.Facts&NoKthreads != 0:
+		r.left[rec.PID()] = true
+		return nil
+	case !rec.Whole():
 		r.again = append(r.again, rec.PID())
 		return nil
 	}

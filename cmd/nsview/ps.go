@@ -137,8 +137,11 @@ func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 // ps prints the processes once.
 func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, o render.TableOptions) error {
 	facts := f.facts(a.output, a.structured())
-	if len(args) > 0 {
+	switch {
+	case len(args) > 0:
 		facts &^= procscan.Brief // a TARGET may be any namespace
+	case !f.all:
+		facts |= procscan.NoKthreads // they are the host's
 	}
 	s, err := a.snapshot(ctx, facts)
 	if err != nil {

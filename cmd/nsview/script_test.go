@@ -58,7 +58,8 @@ func TestMain(m *testing.M) {
 //
 // and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
 // a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
-// [git] is for the program, [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks] are how the host is set up: tests do not change it.
+// [git] is for the program, [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks]
+// are how the host is set up: tests do not change it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
 }

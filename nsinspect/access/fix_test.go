@@ -297,6 +297,21 @@ func TestFixes(t *testing.T) {
 			},
 		},
 		{
+			name: "rootful podman maps the ids of a volume itself", op: "write", subject: func() *Subject {
+				s := containerRoot()
+				s.Container.Engine = "podman"
+				s.Container.Mounts = []nsinspect.EngineMount{{Type: "volume", Name: "data", Source: "/var/lib/containers/storage/volumes/data/_data", Destination: "/data"}}
+				return s
+			},
+			facts: func(_ *Subject, w *Walk) { file(w).NoACL = true },
+			want: []string{
+				"proven: give /srv/db/f to gid 100000 (0 inside) and let its members read and write it\nchgrp -h -- 100000 /srv/db/f\nchmod g+w -- /srv/db/f",
+				"proven: give /srv/db/f to uid 100000 (0 inside)\nchown -h -- 100000 /srv/db/f",
+				"proven restart: mount /data with the container's id map\nhow: have it mounted with -v data:/data:idmap by the podman run that makes it",
+				"proven restart: have podman give all of the volume at /data to uid 100000 (0 inside)\nhow: have it mounted with -v data:/data:U by the podman run that makes it",
+			},
+		},
+		{
 			name: "a pod and a volume that the kubelet made", op: "write", subject: podSubject("/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/pvc/mount"),
 			facts: func(_ *Subject, w *Walk) { file(w).NoACL = true },
 			want: []string{

@@ -44,7 +44,9 @@ func (j *judge) remove() {
 	if rmdir && !j.empty(n) {
 		return
 	}
-	j.madeIn(at.dir)
+	if j.madeIn(at.dir) {
+		j.mounterRemoves(at.dir, n)
+	}
 }
 
 // mayDelete is may_delete() (fs/namei.c). Permissions of the victim itself do not matter.

@@ -111,8 +111,8 @@ func (j *judge) moved(from, to found) {
 	if to.node != nil && !exchange && to.node.Type == Directory && !j.empty(to.node) {
 		return
 	}
-	if j.copyUp(from.node) && j.madeIn(from.dir) {
-		j.madeIn(to.dir)
+	if j.copyUp(from.node) && j.madeIn(from.dir) && j.madeIn(to.dir) && j.mounterRemoves(from.dir, from.node) && to.node != nil {
+		j.mounterRemoves(to.dir, to.node)
 	}
 }
 

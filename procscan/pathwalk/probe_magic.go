@@ -216,8 +216,11 @@ func (r *trail) followMagic(link sighted, final, trailing bool, rest []string) b
 		return missing(err)
 	}
 	r.base = "/"
+	named := path.IsAbs(where)
 	if below, ok := trimRoot(r.rootText, where); ok {
 		r.base, where = r.rootText, below
+	} else if !named {
+		where = link.node.Path // a pipe, a socket
 	}
 	s, err := r.look(fd, where, final && trailing)
 	if err != nil {
@@ -226,6 +229,9 @@ func (r *trail) followMagic(link sighted, final, trailing bool, rest []string) b
 	if s.node.Type == "unknown" {
 		return missing(errors.New("it is no file of any type"))
 	}
+	if !named || s.node.Nlink == 0 {
+		s.node.Host = r.linkOnHost(step)
+	}
 	step.End = s.node
 	if s.node.Type != access.Directory {
 		r.w.Rest = rest
@@ -233,6 +239,15 @@ func (r *trail) followMagic(link sighted, final, trailing bool, rest []string) b
 	}
 	r.at, r.atID, r.node, r.awayAt = fd, s.place, s.node, s.away
 	return true
+}
+
+// linkOnHost is by which path the observer reaches what has no name: the target's own link, in the observer's procfs.
+func (r *trail) linkOnHost(step *access.Lookup) string {
+	names, err := r.procNames(r.in)
+	if step.Trace != nil || err != nil || len(names) == 0 || slices.Contains(names, "task") {
+		return ""
+	}
+	return path.Join(append([]string{r.task.held.Name()}, append(names[1:], step.Name)...)...)
 }
 
 // trace is what ptrace_may_access() asks of another process (kernel/ptrace.c).

@@ -73,10 +73,24 @@ func TestMagicLinks(t *testing.T) {
 	if rules[access.RulePtrace] == 0 {
 		t.Errorf("no answer was decided by ptrace access: %v", rules)
 	}
+	// What a link leads to has the observer's name for it: a pipe has none but the link.
+	s, err := p.Process(t.Context(), in.cmd.Process.Pid, "in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := p.Walk(t.Context(), s, access.Operation{Op: access.OpWrite}, "/proc/self/fd/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var here, there unix.Stat_t
+	n := w.Reached()
+	if n == nil || unix.Stat(n.Host, &here) != nil || unix.Stat(fmt.Sprintf("/proc/%d/fd/1", in.cmd.Process.Pid), &there) != nil || here.Ino != there.Ino || n.Inode != here.Ino {
+		t.Errorf("the pipe of the target is %+v", n)
+	}
 	// Into a mount namespace that is neither the target's nor the observer's.
-	there := fmt.Sprintf("/proc/%d/root%s", in.cmd.Process.Pid, dir)
+	inside := fmt.Sprintf("/proc/%d/root%s", in.cmd.Process.Pid, dir)
 	for _, a := range []*agent{root, u, nested} {
-		agree(t, p, a, "lookup "+there+"/f", "create "+there+"/new", "read "+there+"/f", "write "+there+"/f", "unlink "+there+"/f", "link "+there+"/f "+filepath.Join(dir, "f"))
+		agree(t, p, a, "lookup "+inside+"/f", "create "+inside+"/new", "read "+inside+"/f", "write "+inside+"/f", "unlink "+inside+"/f", "link "+inside+"/f "+filepath.Join(dir, "f"))
 	}
 }
 

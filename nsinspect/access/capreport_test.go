@@ -109,3 +109,20 @@ func TestFileCapsOver(t *testing.T) {
 		t.Errorf("an id that is not known: %+v", unknown)
 	}
 }
+
+func TestCapSet(t *testing.T) {
+	for _, tt := range []struct {
+		names []string
+		want  uint64
+	}{
+		{nil, 0},
+		{[]string{"CAP_CHOWN", "MKNOD", "CAP_NONE"}, 1<<0 | 1<<27},
+		{[]string{"ALL"}, EveryCap},
+		{[]string{"ALL", "-CAP_MKNOD"}, EveryCap &^ (1 << 27)},
+		{CapNames(0xa80425fb), 0xa80425fb},
+	} {
+		if got := CapSet(tt.names); got != tt.want {
+			t.Errorf("%v: %x, want %x", tt.names, got, tt.want)
+		}
+	}
+}

@@ -90,14 +90,19 @@ func TestLiveStoppedAnswers(t *testing.T) {
 	p := enginetest.StartPodman(t, user)
 	p.Run("run", "-d", "busybox", "sleep", "1000") // its monitor says where this podman keeps its containers
 	volume := stoppedVolume(t)
-	engines := map[string]func(args ...string) string{"docker": d.Run, "podman": p.Run}
-	for engine, run := range engines {
+	remapped := enginetest.StartDocker(t, "--userns-remap="+user.Name)
+	for name, run := range map[string]func(args ...string) string{"docker": d.Run, "podman": p.Run, "docker-remapped": remapped.Run} {
+		engine, _, _ := strings.Cut(name, "-")
+		of := name
 		for name, flags := range map[string][]string{
 			"root": nil, "number": {"--user", "1000"}, "named": {"--user", "mysql"}, "both": {"--user", "1000:mysql"}, "other": {"--user", "4242:50"},
 			"bare": {"--cap-drop", "ALL"}, "added": {"--cap-add", "DAC_READ_SEARCH", "--group-add", "50", "--user", "ctr"}, "fixed": {"--read-only"},
 		} {
-			t.Run(engine+" "+name, func(t *testing.T) {
-				container := "stopped-" + engine + "-" + name
+			if of == "docker-remapped" && (name == "added" || name == "fixed" || name == "both") {
+				continue // as for docker
+			}
+			t.Run(of+" "+name, func(t *testing.T) {
+				container := "stopped-" + of + "-" + name
 				create := append([]string{"create", "--name", container, "-v", volume + ":/vol", "-v", volume + ":/ro:ro"}, flags...)
 				if engine == "docker" {
 					create = append(create, "--net=none")
@@ -122,5 +127,32 @@ func TestLiveStoppedAnswers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is made only when the container starts is named, and nothing is guessed of it.
+func TestLiveStoppedUnknown(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	missing := d.Dir + "/missing"
+	d.Run("create", "--name", "stopped-later", "--net=none", "--tmpfs", "/tmp", "-v", missing+":/data/sub", "--user", "1000", "busybox", "sleep", "1000")
+	d.Run("create", "--name", "stopped-group", "--net=none", "--group-add", "nogroup", "busybox", "sleep", "1000")
+	d.Run("create", "--name", "stopped-nobody", "--net=none", "--user", "nosuch", "busybox", "sleep", "1000")
+	for _, c := range []struct{ target, path, says string }{
+		{"stopped-later", "/data/sub/file", missing + ", which is not on the host: docker makes it"},
+		{"stopped-later", "/tmp/file", "the tmpfs that the engine mounts there"},
+		{"stopped-later", "/proc/self/status", "what the engine mounts there"},
+		{"stopped-later", "/etc/../proc/1", "what the engine mounts there"},
+		{"stopped-group", "/etc/passwd", "the group nogroup that it is to be in"},
+	} {
+		out, err := enginetest.Try(t, nil, "nsview", "access", c.target, c.path, "read")
+		if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(out, c.says) {
+			t.Errorf("%s %s: %v: %s", c.target, c.path, err, out)
+		}
+	}
+	if _, err := enginetest.Try(t, nil, "nsview", "access", "stopped-nobody", "/etc", "read"); err == nil || !strings.Contains(err.Error(), `no user "nosuch" in the /etc/passwd`) {
+		t.Errorf("a user that is nobody: %v", err)
+	}
+	if out := enginetest.Run(t, nil, "nsview", "access", "--user", "mysql", "stopped-later", "/etc/passwd", "read"); !strings.Contains(out, "uid 999") {
+		t.Errorf("another user: %s", out)
 	}
 }

@@ -46,6 +46,15 @@ func TestLiveRestartFixes(t *testing.T) {
 			engine: "podman", run: p.Run, try: func(args ...string) error { return try(p.Env(), p.Command(args...)) },
 			flags: []string{"--cap-drop", "ALL"}, owner: 1000, mode: 0o700, want: []string{"--cap-add DAC_OVERRIDE", "--user 1000:1000"},
 		},
+		"mapped": {
+			engine: "podman", run: p.RunCrun, try: func(args ...string) error {
+				command := p.Command(args...)
+				command[slices.Index(command, "runc")] = "crun" // runc 1.1 makes no idmapped mounts
+				return try(p.Env(), enginetest.Crunnable(command...))
+			},
+			flags: []string{"-i", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536", "--user", "1000"}, owner: 1000, mode: 0o700,
+			want: []string{":/vol:idmap", ":/vol:U"},
+		},
 		"rootless": {
 			engine: "podman", run: r.Run, try: func(args ...string) error { return try(r.Env(), r.Command(args...)) },
 			flags: []string{"--user", "1000"}, owner: user.UID, mode: 0o700, want: []string{"--userns=keep-id", ":/vol:U"},

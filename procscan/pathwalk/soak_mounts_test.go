@@ -41,41 +41,38 @@ func (w *writer) container(i int) {
 	}
 }
 
-// overlay makes the layers of an overlay in a directory, and mounts it. Of the layers themselves nothing is asked: what
-// becomes of an overlay whose layers change is not defined.
+// overlay makes the layers of an overlay in a directory, and mounts it. The lower layer of a container's may be the
+// host's, as that of an image is, and may be seen through an idmapped mount. Of the layers themselves nothing is asked:
+// what becomes of an overlay whose layers change is not defined.
 func (w *writer) overlay(at where, base, point string) {
 	r, mnt := w.r, at.Mounts
-	dirs, paths := w.dirs[mnt], w.paths[mnt]
+	below := at
 	lower, upper, work := base+"/l", base+"/u", base+"/w"
-	for _, d := range []string{lower, upper, work} {
-		a := w.directory(at, d)
-		a.Mode |= 0o755
-		w.do(a)
+	if at.Space != 0 && r.IntN(2) == 0 {
+		below = where{}
+		image := w.point(below)
+		lower = image + "/l"
+		w.layers = append(w.layers, image)
 	}
+	made := len(w.Acts)
+	w.layerDirectory(below, lower)
+	w.layerDirectory(at, upper)
+	w.layerDirectory(at, work)
+	dirs, files := w.layer(below, lower, 3, 6)
 	shown := map[string]bool{}
-	var newDirs, newPaths []string
-	note := func(layer string) {
-		for i, list := range [][]string{w.dirs[mnt], w.paths[mnt]} {
+	note := func(layer string, dirs, files []string) {
+		for i, list := range [][]string{dirs, files} {
+			into := []map[int][]string{w.dirs, w.paths}[i]
 			for _, p := range list {
-				p = point + strings.TrimPrefix(p, layer)
-				if shown[p] {
-					continue
-				}
-				if shown[p] = true; i == 0 {
-					newDirs = append(newDirs, p)
-				} else {
-					newPaths = append(newPaths, p)
+				if p = point + strings.TrimPrefix(p, layer); !shown[p] {
+					shown[p] = true
+					into[mnt] = append(into[mnt], p)
 				}
 			}
 		}
 	}
-	made := len(w.Acts)
-	w.dirs[mnt], w.paths[mnt] = nil, nil
-	w.files(at, lower, 3, 6)
-	note(lower)
-	below, files := w.dirs[mnt], w.paths[mnt]
-	w.dirs[mnt], w.paths[mnt] = nil, nil
-	for _, d := range below { // merged directories
+	note(lower, dirs, files)
+	for _, d := range dirs { // merged directories
 		if p := upper + strings.TrimPrefix(d, lower); path.Dir(p) == upper && r.IntN(2) == 0 {
 			w.do(w.directory(at, p))
 		}
@@ -85,8 +82,8 @@ func (w *writer) overlay(at where, base, point string) {
 			w.do(act{By: at, Kind: "whiteout", Path: p})
 		}
 	}
-	w.files(at, upper, 2, 4)
-	note(upper)
+	dirs, files = w.layer(at, upper, 2, 4)
+	note(upper, dirs, files)
 	for i := range w.Acts[made:] { // links lead into the overlay
 		a := &w.Acts[made+i]
 		for _, layer := range []string{lower, upper} {
@@ -95,7 +92,12 @@ func (w *writer) overlay(at where, base, point string) {
 			}
 		}
 	}
-	w.dirs[mnt], w.paths[mnt] = append(dirs, newDirs...), append(paths, newPaths...)
+	if below.Space == 0 && r.IntN(3) == 0 {
+		on := base + "/i"
+		w.layerDirectory(at, on)
+		w.do(act{By: where{0, mnt}, Kind: "mount", Source: path.Dir(lower), Path: on, Idmap: 1 + r.IntN(2)})
+		lower = on + "/l"
+	}
 	text := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
 	if r.IntN(5) == 0 {
 		text = "lowerdir=" + upper + ":" + lower
@@ -106,6 +108,25 @@ func (w *writer) overlay(at where, base, point string) {
 	w.do(act{By: at, Kind: "overlay", Path: point, Text: text})
 	w.points = append(w.points, point)
 	w.layers = append(w.layers, base)
+}
+
+// layerDirectory makes a directory for a layer, which whoever mounts the overlay can reach.
+func (w *writer) layerDirectory(by where, path string) {
+	a := w.directory(by, path)
+	a.Mode |= 0o755
+	a.ACL = ""
+	w.do(a)
+}
+
+// layer makes what is in a layer, and leaves it out of what questions are about.
+func (w *writer) layer(by where, root string, dirs, files int) (madeDirs, madeFiles []string) {
+	mnt := by.Mounts
+	oldDirs, oldFiles := w.dirs[mnt], w.paths[mnt]
+	w.dirs[mnt], w.paths[mnt] = nil, nil
+	w.files(by, root, dirs, files)
+	madeDirs, madeFiles = w.dirs[mnt], w.paths[mnt]
+	w.dirs[mnt], w.paths[mnt] = oldDirs, oldFiles
+	return madeDirs, madeFiles
 }
 
 // point makes a directory to mount on.

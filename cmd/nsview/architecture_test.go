@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"cmd/nsview/internal/render/picture":  {"cmd/nsview/internal/render"},
 	"cmd/nsview/internal/render/html":     {"cmd/nsview/internal/render", "cmd/nsview/internal/render/picture"},
 	"cmd/nsview/internal/manual":          {},
-	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "procscan/trace", "runner", "cmd/nsview/internal/manual", "cmd/nsview/internal/render", "cmd/nsview/internal/render/html", "cmd/nsview/internal/render/picture"},
+	"cmd/nsview/internal/ci":              {"nsinspect/doctor", "cmd/nsview/internal/render"},
+	"cmd/nsview":                          {"idmap", "nsinspect", "nsinspect/access", "nsinspect/doctor", "nsinspect/events", "nsinspect/shell", "procscan", "procscan/pathwalk", "procscan/engine", "procscan/trace", "runner", "cmd/nsview/internal/ci", "cmd/nsview/internal/manual", "cmd/nsview/internal/render", "cmd/nsview/internal/render/html", "cmd/nsview/internal/render/picture"},
 }
 
 // pure packages calculate and reason; they never touch the system.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nsview/nsview/cmd/nsview/internal/ci"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/nsinspect/doctor"
@@ -36,6 +37,7 @@ then is said to be a part.
 Exit status: 0 no finding of severity error, 1 an error was found, 3 none was found and not everything could be told.`,
 		Example: `  nsview doctor                  all containers
   nsview doctor web              one of them
+  nsview doctor -o sarif > nsview.sarif   for a CI service; -o junit too
   nsview doctor -o json | jq -r '.findings[] | select(.severity=="error") | .target+" "+.path'`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,7 +55,7 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 	return cmd
 }
 
-func doctorFormats() []string { return []string{"table", "json", "jsonl"} }
+func doctorFormats() []string { return []string{"table", "json", "jsonl", "sarif", "junit"} }
 
 func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) error {
 	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts|procscan.Names)
@@ -148,8 +150,13 @@ func gapsOf(s *nsinspect.Snapshot, containers []int) []nsinspect.Gap {
 }
 
 func (a *app) printFindings(list *doctor.FindingList) error {
-	if a.structured() {
+	switch {
+	case a.structured():
 		return a.printData(a.out, list, list.Findings)
+	case a.output == "sarif":
+		return ci.SARIF(a.out, list, buildVersion())
+	case a.output == "junit":
+		return ci.JUnit(a.out, list)
 	}
 	return printFindings(a.out, list, a.tableOptions())
 }

@@ -45,6 +45,7 @@ func documentedJSON() map[string]reflect.Type {
 		"Gap":          reflect.TypeFor[nsinspect.Gap](),
 		"OwnerView":    reflect.TypeFor[nsinspect.OwnerView](),
 		"EngineMount":  reflect.TypeFor[nsinspect.EngineMount](),
+		"StartFacts":   reflect.TypeFor[nsinspect.StartFacts](),
 		"ChainLink":    reflect.TypeFor[nsinspect.ChainLink](),
 		"Pod":          reflect.TypeFor[nsinspect.Pod](),
 		"Namespaces":   reflect.TypeFor[nsinspect.NamespaceSet](),

@@ -48,6 +48,15 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 			now, err, task, foreign = other, nil, t, true
 		}
 	}
+	if errors.Is(err, unix.ENOENT) && !r.p.mountinfo {
+		// Of a mount namespace whose root was cloned before it was made, statmount(2) finds no mount at all: it looks for
+		// the root among the mounts that are younger than the topmost one (fs/namespace.c grab_requested_root).
+		if old, otherErr := fdMountID(fd); otherErr == nil {
+			if other, otherErr := r.mountInfo(r.task, old); otherErr == nil {
+				now, err = other, nil
+			}
+		}
+	}
 	switch {
 	case errors.Is(err, unix.ENOENT) && r.p.mountinfo && !isPseudo(fd):
 		return mounted{}, errors.New("its mount is in no mount table that can be read: it is outside the target's root, or it was unmounted")

@@ -49,11 +49,17 @@ func (q *question) statMount(t *taskNow, id uint64) (procscan.MountNow, error) {
 		}
 		return procscan.StatMount(t.MntID, id, &q.p.buf)
 	}
+	return q.mountInfo(t, int(id))
+}
+
+// mountInfo is what mountinfo says of the mount with an id of its own kind, in the mount namespace of a process, nil for the
+// observer's. ENOENT when it has none.
+func (q *question) mountInfo(t *taskNow, id int) (procscan.MountNow, error) {
 	mounts, err := q.table(t)
 	if err != nil {
 		return procscan.MountNow{}, err
 	}
-	i := slices.IndexFunc(mounts, func(m nsinspect.Mount) bool { return uint64(m.ID) == id })
+	i := slices.IndexFunc(mounts, func(m nsinspect.Mount) bool { return m.ID == id })
 	if i < 0 {
 		return procscan.MountNow{}, unix.ENOENT
 	}

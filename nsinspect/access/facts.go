@@ -1,6 +1,9 @@
 package access
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 )
@@ -119,6 +122,15 @@ func (w *Walk) Reached() *Node {
 		return last.End
 	}
 	return last.Found
+}
+
+// In is the walk on to a name in the directory that this one reaches, where there is no such name.
+func (w *Walk) In(name string) *Walk {
+	in := *w
+	in.Path = strings.TrimSuffix(w.Path, "/") + "/" + name
+	in.Last, in.TrailingSlash = "", false
+	in.Steps = append(slices.Clone(w.Steps), Lookup{Dir: w.Reached(), Name: name, Trailing: true})
+	return &in
 }
 
 // Lookup is one name looked up in one directory.

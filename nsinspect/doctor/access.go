@@ -14,26 +14,34 @@ type question struct {
 	id   ID
 	what string // "search", as evidence says it
 	op   access.Operation
+	name string // asked of a new file of this name in the directory, "" of the directory itself
 }
+
+// newFile is a name that no volume has.
+const newFile = ".nsview-new-file"
 
 // questions are what is asked of a file, in the order in which a refusal makes the next ones pointless. readOnly leaves
 // writing out: the mount says that nobody is meant to.
 func questions(n *access.Node, readOnly bool) []question {
 	eaccess := func(id ID, what, letters string, mode uint32) question {
-		return question{id, what, access.Operation{Op: access.OpEaccess, Args: []string{letters}, Mode: mode}}
+		return question{id: id, what: what, op: access.Operation{Op: access.OpEaccess, Args: []string{letters}, Mode: mode}}
 	}
 	var list []question
 	switch n.Type {
 	case access.Socket:
 		return []question{eaccess(SocketGroup, "connecting to", "w", 2)}
 	case access.CharDevice, access.BlockDevice:
-		return []question{{DeviceGroup, "opening", access.Operation{Op: access.OpRdwr}}}
+		return []question{{id: DeviceGroup, what: "opening", op: access.Operation{Op: access.OpRdwr}}}
 	case access.Directory:
 		list = append(list, eaccess(Traverse, "searching", "x", 1))
 	}
 	list = append(list, eaccess(Read, "reading", "r", 4))
 	if !readOnly {
 		list = append(list, eaccess(Write, "writing to", "w", 2))
+		if n.Type == access.Directory {
+			// Who may write may still own nothing there: the file system has no id for it (EOVERFLOW).
+			list = append(list, question{id: Write, what: "creating a file in", op: access.Operation{Op: access.OpCreate}, name: newFile})
+		}
 	}
 	return list
 }
@@ -67,7 +75,11 @@ func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusa
 		return
 	}
 	for _, q := range questions(node, v != nil && v.ReadOnly) {
-		verdict := j.decide(a.Subject, a.Walk, q.op)
+		walk := a.Walk
+		if q.name != "" {
+			walk = walk.In(q.name)
+		}
+		verdict := j.decide(a.Subject, walk, q.op)
 		switch verdict.Verdict {
 		case access.Unknown:
 			j.gaps = append(j.gaps, nsinspect.Gap{
@@ -78,7 +90,7 @@ func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusa
 			key := refusal{a.Path, q.id, a.Subject.Cred.UID.FS, a.Subject.Cred.GID.FS}
 			if !refused[key] {
 				refused[key] = true
-				j.add(j.refused(i, v, a, q, &verdict))
+				j.add(j.refused(i, v, a, walk, q, &verdict))
 			}
 			return // what follows fails for the same reason, or is of no use alone
 		}
@@ -94,15 +106,15 @@ func (j *judge) unreachable(i int, v *nsinspect.Volume, a *Answer) {
 			Subject: j.viewers[i] + ":" + a.Path, PID: a.Subject.PID, Fact: "looking it up by " + j.who(a.Subject), Error: verdict.Missing,
 		})
 	case verdict.Errno != "ENOENT": // a device that is not there is not missed
-		j.add(j.refused(i, v, a, question{Traverse, "looking up", access.Operation{Op: access.OpLookup}}, &verdict))
+		j.add(j.refused(i, v, a, a.Walk, question{id: Traverse, what: "looking up", op: access.Operation{Op: access.OpLookup}}, &verdict))
 	}
 }
 
-// refused is the finding about one refusal.
-func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, q question, verdict *access.Verdict) Finding {
+// refused is the finding about one refusal, of a question that was asked on that walk.
+func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, walk *access.Walk, q question, verdict *access.Verdict) Finding {
 	f := Finding{ID: q.id, Severity: Error, Target: j.viewers[i], Path: a.Path}
 	if j.Fix != nil {
-		f.Fixes = j.Fix(a.Subject, a.Walk, q.op, *verdict)
+		f.Fixes = j.Fix(a.Subject, walk, q.op, *verdict)
 	}
 	at := verdict.Component
 	if at == "" {

@@ -89,7 +89,7 @@ func bench(ctx context.Context, o *options) error {
 	defer remove()
 	o.nsview = installed
 	r := &report{o: o}
-	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows} {
+	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows, traceRows} {
 		if err := group(ctx, o, r); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,8 @@ type row struct {
 
 	// before prepares each run, outside of the time: it is what makes a cold file system cold.
 	before func() error
+	// beside starts what runs beside each run of ours, and returns what ends it.
+	beside func(context.Context) (stop func() error, err error)
 }
 
 // run is what one run took.
@@ -51,8 +54,16 @@ func measure(ctx context.Context, r row, rounds int) (result, error) {
 					return out, err
 				}
 			}
-			took, err := timed(ctx, argv)
+			beside := r.beside
+			if n == 0 || beside == nil {
+				beside = func(context.Context) (func() error, error) { return func() error { return nil }, nil }
+			}
+			stop, err := beside(ctx)
 			if err != nil {
+				return out, err
+			}
+			took, err := timed(ctx, argv)
+			if err = errors.Join(err, stop()); err != nil {
 				return out, err
 			}
 			switch {

@@ -126,7 +126,7 @@ func (e *Event) deniedText() string {
 	}
 	fmt.Fprintf(&b, ") = %s", e.Errno)
 	if d.Explanation != "" {
-		fmt.Fprintf(&b, "  %s", d.Explanation)
+		fmt.Fprintf(&b, "  %s", safe(d.Explanation))
 	}
 	if len(d.Refused) > 0 {
 		fmt.Fprintf(&b, "; the kernel asked for %s in user:%v", strings.Join(d.Refused, ", "), d.AskedIn)
@@ -136,9 +136,9 @@ func (e *Event) deniedText() string {
 	}
 	switch d.Agreement {
 	case Disagree:
-		fmt.Fprintf(&b, "; DISAGREEMENT: %s", d.Difference)
+		fmt.Fprintf(&b, "; DISAGREEMENT: %s", safe(d.Difference))
 	case Unknown:
-		fmt.Fprintf(&b, "; unknown: %s", d.Difference)
+		fmt.Fprintf(&b, "; unknown: %s", safe(d.Difference))
 	}
 	return b.String()
 }

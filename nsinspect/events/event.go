@@ -4,6 +4,7 @@
 package events
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -140,3 +141,6 @@ func (e *Event) First() bool {
 
 // Plain reports whether a birth has nothing to do with namespaces: the child is where its parent is.
 func (e *Event) Plain() bool { return e.Born() && e.Before == e.Namespaces }
+
+// makes reports whether the call made a namespace of that kind: a child may also be in one that was made before for it.
+func (e *Event) makes(kind nsinspect.Type) bool { return slices.Contains(e.Flags, newFlag(kind)) }

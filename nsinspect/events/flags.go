@@ -1,6 +1,11 @@
 package events
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/nsview/nsview/nsinspect"
+)
 
 // flag is a bit and its name.
 type flag struct {
@@ -145,3 +150,11 @@ func OpenTreeFlags(bits uint64) []string { return names(bits, openTreeFlags()) }
 
 // MoveMountFlags names the flags of move_mount(2).
 func MoveMountFlags(bits uint64) []string { return names(bits, moveMountFlags()) }
+
+// newFlag is the flag that makes a new namespace of that kind.
+func newFlag(kind nsinspect.Type) string {
+	if kind == nsinspect.Mnt {
+		return "CLONE_NEWNS"
+	}
+	return "CLONE_NEW" + strings.ToUpper(string(kind))
+}

@@ -15,7 +15,9 @@ type History struct {
 	Full   bool       // it stopped keeping more
 
 	alive map[int]*Process
-	made  map[nsinspect.Inode]*Event // the namespaces that were made, and by which event
+	made  map[nsinspect.Inode]*Event // the namespaces that were made, and by which event: an inode number is used again
+	begun map[place]*begun
+	order []*begun
 	kept  int
 	first time.Time
 	last  time.Time
@@ -42,7 +44,7 @@ const maxKept = 500_000
 
 // NewHistory is an empty one.
 func NewHistory() *History {
-	return &History{alive: map[int]*Process{}, made: map[nsinspect.Inode]*Event{}}
+	return &History{alive: map[int]*Process{}, made: map[nsinspect.Inode]*Event{}, begun: map[place]*begun{}}
 }
 
 // Know tells of a process that was there before the trace, so that chains of processes begin where they do. Its parent is
@@ -91,10 +93,11 @@ func (h *History) Add(e *Event) {
 		p.name(e.Args.Name)
 	case Exec:
 		p.name(e.Comm)
+		h.executes(p, e)
 	case Clone, Unshare:
 		for _, kind := range e.New() {
-			if inode := e.after(kind); h.made[inode] == nil {
-				h.made[inode] = e
+			if e.makes(kind) || h.made[e.after(kind)] == nil {
+				h.made[e.after(kind)] = e
 			}
 		}
 	}

@@ -56,46 +56,49 @@ func (h *History) Summary() Summary {
 	return s
 }
 
-type place struct{ user, pid, mnt nsinspect.Inode }
-
-func placeOf(e *Event) place {
-	return place{e.Namespaces.User, e.Namespaces.PID, e.Namespaces.Mnt}
+// place is where a program runs: its user, PID and mount namespace, and the events that made them, since numbers of
+// inodes are used again.
+type place struct {
+	user, pid, mnt    nsinspect.Inode
+	userBy, pidBy, by *Event
 }
 
-// starts finds the first exec in each new place. Who executes more than one program there, as a runtime that starts itself
-// anew does, is told by the last.
-func (h *History) starts() []Start {
-	type first struct {
-		p           *Process
-		first, last *Event
+func (h *History) placeOf(e *Event) place {
+	n := &e.Namespaces
+	return place{n.User, n.PID, n.Mnt, h.made[n.User], h.made[n.PID], h.made[n.Mnt]}
+}
+
+// begun is what was started in a new place.
+type begun struct {
+	p    *Process
+	exec *Event
+	made *Event // the first of the place's namespaces
+	new  []NewNamespace
+	old  []NewNamespace
+}
+
+// executes takes note of the first program in a new place. Who executes more than one program there, as a runtime that
+// starts itself anew does, is told by the last.
+func (h *History) executes(p *Process, exec *Event) {
+	at := h.placeOf(exec)
+	b := h.begun[at]
+	switch {
+	case h.madeFor(exec) == nil || b != nil && b.p != p:
+		return
+	case b == nil:
+		b = &begun{p: p, made: h.madeFor(exec)}
+		h.begun[at] = b
+		h.order = append(h.order, b)
 	}
-	places := map[place]*first{}
-	h.each(func(p *Process) {
-		for _, step := range p.Steps {
-			e := step.Event
-			if e == nil || e.Type != Exec || e.Failed() || h.madeFor(e) == nil {
-				continue
-			}
-			at := places[placeOf(e)]
-			switch {
-			case at == nil || e.Time.Before(at.first.Time) && at.p != p:
-				places[placeOf(e)] = &first{p, e, e}
-			case at.p == p:
-				at.last = e
-			}
+	b.exec, b.new, b.old = exec, []NewNamespace{}, []NewNamespace{}
+	for _, kind := range nsinspect.Types() {
+		n := NewNamespace{kind, exec.Namespaces.Of(kind)}
+		if h.made[n.Inode] != nil {
+			b.new = append(b.new, n)
+		} else {
+			b.old = append(b.old, n)
 		}
-	})
-	starts := []Start{}
-	for _, at := range places {
-		starts = append(starts, h.start(at.p, at.last))
 	}
-	slices.SortFunc(starts, func(a, b Start) int {
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		return a.PID - b.PID
-	})
-	return starts
 }
 
 // madeFor is the event that made the first of the user, PID and mount namespaces that e happened in, nil when all were there
@@ -110,27 +113,28 @@ func (h *History) madeFor(e *Event) *Event {
 	return earliest
 }
 
-func (h *History) start(p *Process, exec *Event) Start {
+func (h *History) starts() []Start {
+	starts := []Start{}
+	for _, b := range h.order {
+		starts = append(starts, b.start())
+	}
+	slices.SortStableFunc(starts, func(a, b Start) int { return a.Time.Compare(b.Time) })
+	return starts
+}
+
+func (b *begun) start() Start {
 	s := Start{
-		Time: exec.Time, PID: p.PID, InsidePID: p.InsidePID, Command: exec.Args.Argv,
-		By: []string{}, New: []NewNamespace{}, Shared: []NewNamespace{}, Ended: p.Ended != nil,
+		Time: b.exec.Time, PID: b.p.PID, InsidePID: b.p.InsidePID, Command: b.exec.Args.Argv,
+		By: []string{}, New: b.new, Shared: b.old, Ended: b.p.Ended != nil,
 	}
 	if len(s.Command) == 0 {
-		s.Command = []string{exec.Args.Path}
+		s.Command = []string{b.exec.Args.Path}
 	}
-	chain := p.Chain()
+	chain := b.p.Chain()
 	for _, by := range chain[:len(chain)-1] {
 		s.By = append(s.By, by.Comm())
 	}
-	for _, kind := range nsinspect.Types() {
-		n := NewNamespace{kind, exec.Namespaces.Of(kind)}
-		if h.made[n.Inode] != nil {
-			s.New = append(s.New, n)
-		} else {
-			s.Shared = append(s.Shared, n)
-		}
-	}
-	s.Phases = h.phases(p, chain, exec)
+	s.Phases = b.phases(chain)
 	return s
 }
 
@@ -142,8 +146,8 @@ type moment struct {
 
 // phases tells the moments of a start in the order in which they came: the runtime's own start, the first namespace, the
 // last id map, PID 1, the new root directory, the command, its end.
-func (h *History) phases(p *Process, chain []*Process, exec *Event) []Phase {
-	made := h.madeFor(exec)
+func (b *begun) phases(chain []*Process) []Phase {
+	p, exec, made := b.p, b.exec, b.made
 	moments := []moment{{"namespaces", made}, {"command", exec}}
 	if p.Born != nil && p.Born.First() {
 		moments = append(moments, moment{"pid 1", p.Born})
@@ -161,7 +165,7 @@ func (h *History) phases(p *Process, chain []*Process, exec *Event) []Phase {
 			switch {
 			case e.Type == Exec && !e.Time.After(made.Time):
 				runtime = e
-			case e.Type == Map && e.Args.TargetNS == exec.Namespaces.User && h.made[e.Args.TargetNS] != nil:
+			case e.Type == Map && e.Args.TargetNS == exec.Namespaces.User && !e.Time.Before(made.Time):
 				maps = e
 			case by == p && (e.Name == "pivot_root" || e.Name == "chroot"):
 				root = e

@@ -27,7 +27,7 @@ func (e *Event) Text() string {
 		b.WriteString("  " + changes)
 	}
 	if e.Args.Reason != "" {
-		b.WriteString("  (" + e.Args.Reason + ")")
+		b.WriteString("  (" + safe(e.Args.Reason) + ")")
 	}
 	return b.String()
 }
@@ -127,6 +127,12 @@ func quoteSome(s string) string {
 
 // quoteAny puts a string in quotes. Whatever a terminal might act on is written as an escape.
 func quoteAny(s string) string { return strconv.Quote(s) }
+
+// safe is a sentence with names in it that a container chose, without what a terminal might act on.
+func safe(s string) string {
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
 
 func quoteList(list []string) string {
 	quoted := make([]string, len(list))

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// traceStarts is how many containers the traced shell makes, which is what makes tracing expensive: nearly all that happens
+// in them is an event.
+const traceStarts = 500
+
+// traceRows are about what being traced costs.
+func traceRows(ctx context.Context, o *options, r *report) error {
+	loop := []string{"sh", "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do unshare -U true; i=$((i+1)); done", traceStarts)}
+	at := fmt.Sprintf("%d times unshare -U true", traceStarts)
+	return r.measure(ctx, o, []row{
+		{name: "traced, untraced", at: at, peer: loop, ours: loop, beside: o.tracing, wall: 1.04},
+		{name: "traced, strace -f", at: at, peer: append([]string{"strace", "-f", "-o", "/dev/null"}, loop...), ours: loop, beside: o.tracing},
+	})
+}
+
+// tracing starts nsview trace of the whole host. The function that it returns ends it; a lost event is a failure.
+func (o *options) tracing(ctx context.Context) (stop func() error, err error) {
+	cmd := exec.CommandContext(ctx, o.nsview, "trace", "-o", "json", "--summary")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	messages, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(messages)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "BPF") {
+		_ = cmd.Process.Kill() // it said why it does not trace
+		_ = cmd.Wait()
+		return nil, fmt.Errorf("nsview trace: %s", lines.Text())
+	}
+	return func() error {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			return err
+		}
+		for lines.Scan() { // to its end
+		}
+		const interrupted = 130
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != interrupted {
+			return fmt.Errorf("nsview trace: %w", err)
+		}
+		var told struct {
+			Gaps    []json.RawMessage
+			Summary struct{ Events int }
+		}
+		if err := json.Unmarshal(out.Bytes(), &told); err != nil {
+			return err
+		}
+		if len(told.Gaps) > 0 || told.Summary.Events < 5*traceStarts {
+			return fmt.Errorf("nsview trace saw %d events, and says %s", told.Summary.Events, told.Gaps)
+		}
+		return nil
+	}, nil
+}

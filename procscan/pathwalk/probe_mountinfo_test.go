@@ -1,6 +1,7 @@
 package pathwalk
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,6 +88,12 @@ func TestOlderKernelChroot(t *testing.T) {
 	proctest.NeedRoot(t)
 	chroot, err := findTool("chroot")
 	proctest.Need(t, "chroot", err == nil, "chroot (coreutils) makes the subject")
+	self, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	proctest.Need(t, "static", self.Section(".interp") == nil, "the test binary is not static: build with CGO_ENABLED=0")
 	dir := reachableDir(t)
 	for _, d := range []string{"bin", "mnt", "d"} {
 		mkdir(t, filepath.Join(dir, d))

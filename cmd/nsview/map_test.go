@@ -181,7 +181,7 @@ func TestMapUsage(t *testing.T) {
 		{"map"},
 		{"map", "host", "abc"},
 		{"map", "host", "4294967295"},
-		{"map", "host", "-o", "yaml"},
+		{"map", "host", "-o", "dot"},
 		{"map", "--check", "1:2"},
 		{"map", "--check", "0:1:2", "--from", "x.json"},
 		{"map", "host", "--to", "host", "--check", "0:1:2"},

@@ -151,8 +151,11 @@ func (g *grouper) inherit() {
 
 // unexplained groups what no claim explains.
 func (g *grouper) unexplained() {
-	type topKey int // of processes whose namespaces are unreadable
-	byKey := make(map[any]int)
+	type groupKey struct {
+		viewKey
+		top int // for processes whose namespaces are unreadable, and one more than that
+	}
+	byKey := make(map[groupKey]int)
 	tops := make(map[int]int)
 	var zombies []int
 	for i := range g.s.Processes {
@@ -160,10 +163,10 @@ func (g *grouper) unexplained() {
 		if p.Container >= 0 || p.Kthread || !g.apart(i) {
 			continue
 		}
-		var key any = g.keyOf(i)
+		key := groupKey{viewKey: g.keyOf(i)}
 		switch {
 		case p.Namespaces.User == 0 || p.Namespaces.PID == 0:
-			key = topKey(g.topmost(i, tops))
+			key = groupKey{top: g.topmost(i, tops) + 1}
 		case p.Namespaces.Mnt == 0:
 			zombies = append(zombies, i)
 			continue

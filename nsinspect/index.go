@@ -1,17 +1,23 @@
 package nsinspect
 
-import (
-	"cmp"
-	"slices"
-)
+import "sort"
 
 // Process is the process with that PID, nil when the snapshot has none. Processes are ordered by PID.
 func (s *Snapshot) Process(pid int) *Process {
-	i, ok := slices.BinarySearchFunc(s.Processes, pid, func(p Process, pid int) int { return cmp.Compare(p.PID, pid) })
-	if !ok {
-		return nil
+	if i := s.processIndex(pid); i >= 0 {
+		return &s.Processes[i]
 	}
-	return &s.Processes[i]
+	return nil
+}
+
+// processIndex is where in Processes that is, -1 when it is not there.
+func (s *Snapshot) processIndex(pid int) int {
+	// Not BinarySearchFunc, which copies a process for each comparison.
+	i := sort.Search(len(s.Processes), func(i int) bool { return s.Processes[i].PID >= pid })
+	if i < len(s.Processes) && s.Processes[i].PID == pid {
+		return i
+	}
+	return -1
 }
 
 // Namespace is the namespace with that inode, nil when the snapshot's list (fact Graph) has none.

@@ -55,11 +55,11 @@ type ProcessQuery struct {
 
 // ProcessList lists processes from both sides, by PID.
 func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
-	wanted := make(map[int]bool)
+	wanted := make([]bool, len(s.Processes)) // by index
 	for i := range s.Processes {
 		p := &s.Processes[i]
 		if q.wants(p) {
-			wanted[p.PID] = true
+			wanted[i] = true
 			if q.Ancestors {
 				s.addAncestors(wanted, p)
 				s.addChain(wanted, p)
@@ -67,10 +67,16 @@ func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
 		}
 	}
 	roles := s.roles()
-	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, len(wanted))}
+	count := 0
+	for _, is := range wanted {
+		if is {
+			count++
+		}
+	}
+	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, count)}
 	viewers := s.Viewers()
 	for i := range s.Processes {
-		if p := &s.Processes[i]; wanted[p.PID] {
+		if p := &s.Processes[i]; wanted[i] {
 			row := s.ProcessRow(p)
 			if p.Container >= 0 {
 				row.Viewer = viewers[p.Container]
@@ -108,23 +114,23 @@ func (t *Target) Has(p *Process) bool {
 	return t.Process != nil && t.Process.PID == p.PID
 }
 
-func (s *Snapshot) addAncestors(wanted map[int]bool, p *Process) {
-	for up := s.Process(p.PPID); up != nil && !wanted[up.PID]; up = s.Process(up.PPID) {
-		wanted[up.PID] = true
+func (s *Snapshot) addAncestors(wanted []bool, p *Process) {
+	for up := s.processIndex(p.PPID); up >= 0 && !wanted[up]; up = s.processIndex(s.Processes[up].PPID) {
+		wanted[up] = true
 	}
 }
 
 // addChain adds the processes of the engine that keep p's container, and who started those: a shim's parent is not the
 // daemon that it works for.
-func (s *Snapshot) addChain(wanted map[int]bool, p *Process) {
+func (s *Snapshot) addChain(wanted []bool, p *Process) {
 	c := s.ContainerOf(p)
 	if c == nil {
 		return
 	}
 	for _, l := range c.Chain {
-		if up := s.Process(l.PID); up != nil && !wanted[l.PID] {
-			wanted[l.PID] = true
-			s.addAncestors(wanted, up)
+		if up := s.processIndex(l.PID); up >= 0 && !wanted[up] {
+			wanted[up] = true
+			s.addAncestors(wanted, &s.Processes[up])
 		}
 	}
 }

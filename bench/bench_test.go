@@ -85,3 +85,22 @@ func TestPopulation(t *testing.T) {
 		}
 	}
 }
+
+// The peak is the program's own, not that of the process that started it.
+func TestPeakIsTheProgramsOwn(t *testing.T) {
+	own := make([]byte, 64<<20)
+	for i := range own {
+		own[i] = 1
+	}
+	peak, err := peakOf([]string{"sh", "-c", "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo ${#x}"})
+	if err != nil || peak < 20_000_000 || peak > 200<<20 {
+		t.Errorf("a shell with 20 MB of text took %d bytes, %v", peak, err)
+	}
+	small, err := peakOf([]string{"true"})
+	if err != nil || small > 8<<20 || small == 0 {
+		t.Errorf("true took %d bytes, %v", small, err)
+	}
+	if own[len(own)-1] != 1 {
+		t.Error("lost")
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 type options struct {
@@ -30,7 +32,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == coldStage {
 		os.Exit(coldMain(os.Args[2:]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	o, err := parseFlags(os.Args[1:])
 	if err == nil {

@@ -30,15 +30,13 @@ type row struct {
 }
 
 // run is what one run took.
-type run struct {
-	wall, cpu time.Duration
-	memory    int64 // peak, bytes. A process counts its parent's until it execs: what is below bench's own size is not seen
-}
+type run struct{ wall, cpu time.Duration }
 
 // result is a row that was measured.
 type result struct {
 	row
 	peerRuns, ourRuns []run
+	peerPeak, ourPeak int64 // memory, bytes
 }
 
 // measure runs a row's pairs. The first pair warms caches up and is not counted.
@@ -75,7 +73,12 @@ func measure(ctx context.Context, r row, rounds int) (result, error) {
 			}
 		}
 	}
-	return out, nil
+	var err error
+	if out.peerPeak, err = peakOf(r.peer); err != nil {
+		return out, err
+	}
+	out.ourPeak, err = peakOf(r.ours)
+	return out, err
 }
 
 // timed runs a command and reads what it prints. Exit status 1 is an answer (find(1) of a file that is gone), others are
@@ -103,7 +106,6 @@ func timed(ctx context.Context, argv []string) (run, error) {
 		return took, fmt.Errorf("no resource usage of %s", argv[0])
 	}
 	took.cpu = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	took.memory = usage.Maxrss << 10
 	return took, nil
 }
 
@@ -138,14 +140,6 @@ func (r *result) ratio(of func(run) float64) (mid, low, high float64) {
 	}
 	low, _, high = quartiles(pairs)
 	return median(r.ourRuns, of) / median(r.peerRuns, of), low, high
-}
-
-func peak(runs []run) int64 {
-	var most int64
-	for i := range runs {
-		most = max(most, runs[i].memory)
-	}
-	return most
 }
 
 // missing says why a row cannot be measured here.

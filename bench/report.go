@@ -85,7 +85,7 @@ func (r *report) text() (string, error) {
 			"`nsview " + res.name + "`", res.at, "`" + res.against() + "`",
 			spread(res.ratio(wallOf)), mark(res, wallOf, res.wall), figure(first(res.ratio(cpuOf))), mark(res, cpuOf, res.cpu),
 			milliseconds(median(res.ourRuns, wallOf)), milliseconds(median(res.peerRuns, wallOf)),
-			megabytes(peak(res.ourRuns)), megabytes(peak(res.peerRuns)),
+			megabytes(res.ourPeak) + overMemory(res), megabytes(res.peerPeak),
 		})
 	}
 	w := tabwriter.NewWriter(&out, 0, 0, 1, ' ', 0)
@@ -95,8 +95,10 @@ func (r *report) text() (string, error) {
 	if err := w.Flush(); err != nil {
 		return "", err
 	}
-	if text := r.growth(); text != "" {
-		fmt.Fprintf(&out, "\n%s\n", text)
+	for _, text := range []string{r.growth(), r.projections()} {
+		if text != "" {
+			fmt.Fprintf(&out, "\n%s\n", text)
+		}
 	}
 	for _, left := range r.left {
 		fmt.Fprintf(&out, "\nLeft out: %s.\n", left)
@@ -109,7 +111,10 @@ func (r *result) against() string {
 	if len(r.peer) == 0 {
 		return "find"
 	}
-	return strings.Join(r.peer[:min(2, len(r.peer))], " ")
+	if len(r.peer) == 1 || !strings.HasPrefix(r.peer[1], "-") {
+		return r.peer[0] // its operands are of this run
+	}
+	return strings.Join(r.peer[:2], " ")
 }
 
 func first(mid, _, _ float64) float64 { return mid }
@@ -124,6 +129,13 @@ func mark(r *result, of func(run) float64, limit float64) string {
 		text += " **missed**"
 	}
 	return text
+}
+
+func overMemory(r *result) string {
+	if r.memory > 0 && r.ourPeak > r.memory {
+		return " **more than " + megabytes(r.memory) + "**"
+	}
+	return ""
 }
 
 // growth is how CPU time a process grows with how many there are: 1 would be in proportion.
@@ -152,6 +164,59 @@ func (r *report) growth() string {
 			name, figure(ours), small.at, large.at, figure(theirs)))
 	}
 	return strings.Join(parts, "\n")
+}
+
+// projections are what the largest hosts would take, in proportion to what was measured: processes by the slope between
+// the smallest and the largest population, files by the time of each.
+func (r *report) projections() string {
+	const manyProcesses, manyFiles = 1e6, 1e9
+	bySize := map[string][]*result{}
+	var names, parts []string
+	for i := range r.results {
+		res := &r.results[i]
+		if res.at == "" {
+			continue
+		}
+		if bySize[res.name] == nil {
+			names = append(names, res.name)
+		}
+		bySize[res.name] = append(bySize[res.name], res)
+	}
+	for _, name := range names {
+		list := bySize[name]
+		from, to := list[0], list[len(list)-1]
+		each := func(runs func(*result) []run) float64 {
+			if strings.HasSuffix(to.at, " files") {
+				return median(runs(to), wallOf) / count(to.at)
+			}
+			return max(0, median(runs(to), wallOf)-median(runs(from), wallOf)) / (count(to.at) - count(from.at))
+		}
+		if count(to.at) < 5*count(from.at) && !strings.HasSuffix(to.at, " files") {
+			continue // too near each other to tell a slope
+		}
+		many, what := manyProcesses, "1,000,000 processes"
+		if strings.HasSuffix(to.at, " files") {
+			many, what = manyFiles, "1,000,000,000 files"
+		}
+		ours, theirs := each(func(r *result) []run { return r.ourRuns }), each(func(r *result) []run { return r.peerRuns })
+		parts = append(parts, fmt.Sprintf("- `nsview %s`: %.1f µs each, so %s for %s; `%s` %.1f µs, so %s.",
+			name, ours*1e6, span(ours*many), what, to.against(), theirs*1e6, span(theirs*many)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "In proportion, the largest hosts would take:\n\n" + strings.Join(parts, "\n")
+}
+
+// span is a time as people say it.
+func span(seconds float64) string {
+	switch {
+	case seconds < 90:
+		return fmt.Sprintf("%.1f seconds", seconds)
+	case seconds < 5400:
+		return fmt.Sprintf("%.0f minutes", seconds/60)
+	}
+	return fmt.Sprintf("%.1f hours", seconds/3600)
 }
 
 func count(at string) float64 {

@@ -68,28 +68,39 @@ func coldRows(ctx context.Context, o *options, r *report, dir, at string) error 
 	if err != nil {
 		return fmt.Errorf("the cold file system: %w", err)
 	}
-	var pairs [2][]run
-	if err := json.Unmarshal(out, &pairs); err != nil {
+	var measured coldRuns
+	if err := json.Unmarshal(out, &measured); err != nil {
 		return err
 	}
 	r.add(result{
 		row:      row{name: "owner -R, cold ext4", at: at, wall: 0.8, memory: 24 << 20},
-		peerRuns: pairs[0], ourRuns: pairs[1],
+		peerRuns: measured.Peer.runs(), ourRuns: measured.Ours.runs(), peerPeak: measured.PeerPeak, ourPeak: measured.OurPeak,
 	})
 	return nil
 }
 
-// MarshalJSON writes a run as the cold stage hands it over.
-func (t run) MarshalJSON() ([]byte, error) {
-	return json.Marshal([3]int64{int64(t.wall), int64(t.cpu), t.memory})
+// coldRuns is what the cold stage hands over: wall and CPU time of each run.
+type coldRuns struct {
+	Peer, Ours        storedRuns
+	PeerPeak, OurPeak int64
 }
 
-// UnmarshalJSON reads it.
-func (t *run) UnmarshalJSON(b []byte) error {
-	var v [3]int64
-	err := json.Unmarshal(b, &v)
-	t.wall, t.cpu, t.memory = time.Duration(v[0]), time.Duration(v[1]), v[2]
-	return err
+type storedRuns [][2]time.Duration
+
+func (s storedRuns) runs() []run {
+	out := make([]run, len(s))
+	for i := range s {
+		out[i] = run{wall: s[i][0], cpu: s[i][1]}
+	}
+	return out
+}
+
+func store(runs []run) storedRuns {
+	out := make(storedRuns, len(runs))
+	for i := range runs {
+		out[i] = [2]time.Duration{runs[i].wall, runs[i].cpu}
+	}
+	return out
 }
 
 // dropFile drops what is in memory of a file.
@@ -107,9 +118,9 @@ func dropFile(name string) error {
 
 // coldMain is the cold stage: NSVIEW DIR FILES ROUNDS.
 func coldMain(args []string) int {
-	pairs, err := cold(args)
+	measured, err := cold(args)
 	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(pairs)
+		err = json.NewEncoder(os.Stdout).Encode(measured)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -118,7 +129,7 @@ func coldMain(args []string) int {
 	return 0
 }
 
-func cold(args []string) (*[2][]run, error) {
+func cold(args []string) (*coldRuns, error) {
 	if len(args) != 4 {
 		return nil, fmt.Errorf("%s takes 4 operands", coldStage)
 	}
@@ -180,5 +191,5 @@ func cold(args []string) (*[2][]run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &[2][]run{res.peerRuns, res.ourRuns}, command("umount", at)
+	return &coldRuns{store(res.peerRuns), store(res.ourRuns), res.peerPeak, res.ourPeak}, command("umount", at)
 }

@@ -56,6 +56,7 @@ type judge struct {
 	// The credentials that are checked: access(2) takes others than the rest.
 	fsuid, fsgid, euid idmap.Kernel
 	caps               uint64
+	everyGroup         bool // to see whether it matters which groups it is in
 
 	doubts []*Node // whose missing facts ended the decision
 	hinges []Step  // facts that are missing and do not matter when a later check denies
@@ -190,7 +191,7 @@ func (j *judge) assume(what string) {
 
 // inGroup is in_group_p() (kernel/groups.c). Groups that are not mapped in the subject's namespace count as well.
 func (j *judge) inGroup(id idmap.Kernel) bool {
-	return id.Mapped() && (id == j.fsgid || slices.Contains(j.s.Cred.Groups, id))
+	return id.Mapped() && (j.everyGroup || id == j.fsgid || slices.Contains(j.s.Cred.Groups, id))
 }
 
 // finish adds what could still deny although no check of this procedure does.

@@ -94,8 +94,11 @@ func (j *judge) notBusy(n *Node) bool {
 // empty refuses a directory with entries. An overlay reads the layers for that, as who mounted it.
 func (j *judge) empty(n *Node) bool {
 	if n.Overlay != nil && n.Overlay.Real != nil {
-		if m := j.mounter(n.Overlay); m != nil && !j.asMounter(m, n, func() bool { return m.permission(n.Overlay.Real, wantR) }) {
-			return false
+		m := j.mounter(n.Overlay)
+		for _, real := range append([]*Node{n.Overlay.Real}, n.Overlay.Below...) {
+			if m != nil && !j.asMounter(m, n, func() bool { return m.permission(real, wantR) }) {
+				return false
+			}
 		}
 	}
 	switch n.Empty {

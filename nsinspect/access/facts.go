@@ -280,6 +280,7 @@ type Overlay struct {
 	Redirect   Fact            `json:"redirect"`             // a directory that has a lower layer can be renamed (redirect_dir); told for renames
 	Merged     bool            `json:"merged,omitempty"`     // a directory that has a lower layer below it
 	Real       *Node           `json:"real"`                 // the file in its topmost layer, through the layer's mount
+	Below      []*Node         `json:"below,omitempty"`      // the directories that are merged below Real; told only of one that may go
 	CopyUp     []*Node         `json:"copy_up,omitempty"`    // real parents, top down, that a change would have to copy up first
 	MounterNS  nsinspect.Inode `json:"mounter_ns"`           // user namespace of who mounted it, assumed to hold all capabilities there
 }

@@ -65,6 +65,10 @@ func (c *copier) node(n *Node) *Node {
 	if n.Overlay != nil {
 		o := *n.Overlay
 		o.Real, o.CopyUp = c.node(n.Overlay.Real), slices.Clone(n.Overlay.CopyUp)
+		o.Below = slices.Clone(n.Overlay.Below)
+		for i := range o.Below {
+			o.Below[i] = c.node(o.Below[i])
+		}
 		for i := range o.CopyUp {
 			o.CopyUp[i] = c.node(o.CopyUp[i])
 		}
@@ -115,8 +119,10 @@ func eachNode(w *Walk, visit func(*Node)) {
 		}
 		if o := n.Overlay; o != nil {
 			node(o.Real)
-			for _, up := range o.CopyUp {
-				node(up)
+			for _, list := range [][]*Node{o.Below, o.CopyUp} {
+				for _, real := range list {
+					node(real)
+				}
 			}
 		}
 	}

@@ -45,9 +45,21 @@ func (j *judge) mounter(o *Overlay) *judge {
 	return m
 }
 
-// asMounter makes a check as the mounter and takes its refusal as the subject's.
+// asMounter makes a check as the mounter and takes its refusal as the subject's. The groups of who mounted the overlay are
+// not shown either (a rootless engine keeps those of its user): where they matter, the answer is unknown.
 func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
-	if check() {
+	ok := check()
+	if !m.ns.Initial && m.v.Verdict != Unknown {
+		was, hinges := m.v, m.hinges
+		m.v, m.everyGroup = Verdict{}, true
+		other := check()
+		unknown := m.v.Verdict == Unknown
+		m.v, m.hinges, m.everyGroup = was, hinges, false
+		if other != ok && !unknown {
+			return j.unknown(n.Path, RuleOverlayMounter, "which groups who mounted the overlay is in, of those that its layer asks for")
+		}
+	}
+	if ok {
 		j.hinges = append(j.hinges, m.hinges...)
 		return true
 	}

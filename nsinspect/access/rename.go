@@ -105,19 +105,22 @@ func (j *judge) moved(from, to found) {
 	if !j.doneBy(from.dir, fsRename) {
 		return
 	}
-	if dir && from.node.Overlay != nil && (from.node.Overlay.Merged || !from.node.Overlay.Upper) && !j.redirected(from.node) {
+	if !j.redirected(from.node) || exchange && !j.redirected(to.node) {
 		return
 	}
 	if to.node != nil && !exchange && to.node.Type == Directory && !j.empty(to.node) {
 		return
 	}
-	if j.copyUp(from.node) && j.madeIn(from.dir) && j.madeIn(to.dir) && j.mounterRemoves(from.dir, from.node) && to.node != nil {
+	if j.copyUp(from.node) && j.madeIn(from.dir) && j.madeIn(to.dir) && (!exchange || j.copyUp(to.node)) && j.mounterRemoves(from.dir, from.node) && to.node != nil {
 		j.mounterRemoves(to.dir, to.node)
 	}
 }
 
 // redirected is whether an overlay can give a directory of a lower layer another name (ovl_can_move()).
 func (j *judge) redirected(n *Node) bool {
+	if o := n.Overlay; o == nil || n.Type != Directory || !o.Merged && o.Upper {
+		return true
+	}
 	switch n.Overlay.Redirect {
 	case No:
 		return j.deny(n, RuleXDev, "EXDEV", "the overlay gives no other name to a directory of a lower layer (redirect_dir=off)")

@@ -73,6 +73,16 @@ func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx
 	if !o.Upper {
 		o.CopyUp = s.copyUp
 	}
+	if o.Merged && deletes(r.op.Op) {
+		for _, p := range s.parts[1:] {
+			low, err := r.describe(p.fd, p.name, p.name, false)
+			if err != nil {
+				o.Real, o.Missing = nil, err.Error()
+				return
+			}
+			o.Below = append(o.Below, low.node)
+		}
+	}
 	if o.Real.Type == access.Regular && (!o.Upper || r.op.Op == access.OpExec) {
 		o.Real.Caps, o.Real.CapsMissing = fileCaps(selfFD(s.parts[0].fd))
 	}

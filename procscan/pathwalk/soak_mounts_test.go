@@ -30,7 +30,8 @@ func (w *writer) container(i int) {
 		w.do(a)
 		w.mirror(i, a.Source, a.Path)
 	}
-	if w.r.IntN(2) == 0 {
+	// Who mounts an overlay is taken to be root.
+	if w.r.IntN(2) == 0 && w.Spaces[i].UID[0].Inside == 0 {
 		base, on := w.name(point+"/m"), w.name(point+"/m")
 		for _, p := range []string{base, on} {
 			a := w.directory(at, p)
@@ -97,6 +98,7 @@ func (w *writer) overlay(at where, base, point string) {
 		w.layerDirectory(at, on)
 		w.do(act{By: where{0, mnt}, Kind: "mount", Source: path.Dir(lower), Path: on, Idmap: 1 + r.IntN(2)})
 		lower = on + "/l"
+		w.mapped = append(w.mapped, point) // may refuse root of the host as well
 	}
 	text := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
 	if r.IntN(5) == 0 {

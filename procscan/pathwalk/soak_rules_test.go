@@ -172,6 +172,7 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleImmutable, subject: "root", op: "unlink /t/immutable"},
 	{rule: access.RuleAppend, subject: "root", op: "write /t/append"},
 	{rule: access.RuleAppend, subject: "root", op: "unlink /t/append"},
+	{rule: access.RuleAppend, subject: "root", op: "truncate /t/append"},
 	{rule: access.RuleSticky, subject: "user", op: "unlink /t/sticky/root"},
 	{rule: access.RuleNotOwner, subject: "user", op: "chmod 0600 /t/ours"},
 	{rule: access.RuleNotOwner, subject: "user", op: "chown 1000 - /t/ours"},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -309,6 +311,8 @@ func (t *tracing) command(reader *traceReader) error {
 
 // watch shows the host or the TARGETs until it is interrupted or the time is over.
 func (t *tracing) watch(ctx context.Context, reader *traceReader) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	if err := t.begin(); err != nil {
 		return err
 	}

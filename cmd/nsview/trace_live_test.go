@@ -184,14 +184,20 @@ func TestLiveTraceEntersDocker(t *testing.T) {
 	out := traceAround(t, []string{"-o", "json", "live-entered"}, func() {
 		d.Run("exec", "live-other", "stat", "/data")
 		d.Run("exec", "live-entered", "stat", "/bin")
+		if out, err := enginetest.Try(t, nil, "docker", "-H", "unix://"+d.Socket, "exec", "live-entered", "busybox", "unshare", "-U", "true"); err == nil {
+			t.Errorf("a container may make a user namespace: %s", out)
+		}
 		enginetest.Run(t, nil, "nsenter", "-t", strconv.Itoa(pid), "-u", "-m", "/bin/ls", "/data")
 	})
 	if err := json.Unmarshal([]byte(out), &l); err != nil {
 		t.Fatal(err)
 	}
 	var executed []string
+	refused := 0
 	for _, e := range l.Events {
 		switch {
+		case e.Failed() && e.Type == events.Unshare && e.Errno == "EPERM" && e.Args.Reason == "refused by a seccomp filter":
+			refused++
 		case e.Failed():
 		case e.Type == events.Exec:
 			executed = append(executed, strings.Join(e.Args.Argv, " "))
@@ -201,7 +207,10 @@ func TestLiveTraceEntersDocker(t *testing.T) {
 			t.Errorf("setns of %q: %s", e.Args.Whose, e.Text())
 		}
 	}
-	if diff := cmp.Diff([]string{"stat /bin", "/bin/ls /data"}, executed); diff != "" {
+	if refused == 0 {
+		t.Error("docker's seccomp filter is not named where it refuses unshare")
+	}
+	if diff := cmp.Diff([]string{"stat /bin", "busybox unshare -U true", "/bin/ls /data"}, executed); diff != "" {
 		t.Errorf("executed (-want +got):\n%s", diff)
 	}
 }

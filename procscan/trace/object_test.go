@@ -1,0 +1,61 @@
+package trace
+
+import (
+	"os"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// The committed objects of every architecture are whole, and have the programs that are attached.
+func TestObjects(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		f, err := os.Open("bpf/trace_" + arch + ".o")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		spec, err := ebpf.LoadCollectionSpecFromReader(f)
+		if err != nil {
+			t.Errorf("%s: %v", arch, err)
+			continue
+		}
+		for _, o := range []Options{{}, {Denied: true}} {
+			for _, name := range o.programs() {
+				if p := spec.Programs[name]; p == nil || p.Type != ebpf.Tracing || p.License != "Dual BSD/GPL" {
+					t.Errorf("%s: program %s: %+v", arch, name, p)
+				}
+			}
+		}
+	}
+}
+
+func TestJoinNames(t *testing.T) {
+	for names, want := range map[string]string{"\x00": "/", "b\x00a\x00\x00": "/a/b", "a\x00\x00": "/a"} {
+		if got, known := joinNames([]byte(names)); !known || got != want {
+			t.Errorf("%q: %q, %v", names, got, known)
+		}
+	}
+	for _, names := range []string{"", "b\x00a\x00", "a"} {
+		if got, known := joinNames([]byte(names)); known {
+			t.Errorf("%q: %q", names, got)
+		}
+	}
+}
+
+func TestOpenOps(t *testing.T) {
+	for flags, want := range map[uint64][][]string{
+		0:                    {{"read"}},
+		0o1:                  {{"write"}},
+		0o2:                  {{"rdwr"}},
+		0o1 | 0o1000:         {{"opentrunc"}},
+		0o1 | 0o2000:         {{"append"}},
+		0o1 | 0o100 | 0o200:  {{"create"}},
+		0o1 | 0o100 | 0o1000: {{"opentrunc"}, {"opencreat"}},
+		0o100:                {{"read"}, {"opencreat"}},
+	} {
+		if got := openOps(flags); len(got) != len(want) || got[0][0] != want[0][0] || got[len(got)-1][0] != want[len(want)-1][0] {
+			t.Errorf("%#o: %v, want %v", flags, got, want)
+		}
+	}
+}

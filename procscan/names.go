@@ -26,8 +26,9 @@ const (
 
 // readNames fills Snapshot.Names: the host's users and groups, and those of every root that a process has.
 func (s *scanner) readNames(ctx context.Context) {
-	s.snap.Names = []nsinspect.NameTable{s.readHostNames(ctx)}
-	s.snap.Observer.Names = 0
+	// The name service takes its time meanwhile.
+	host := make(chan nsinspect.NameTable, 1)
+	go func() { host <- s.readHostNames(ctx) }()
 	roots, refused := s.nameRoots()
 	tables := make([]*nsinspect.NameTable, len(roots))
 
@@ -41,7 +42,8 @@ func (s *scanner) readNames(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-
+	s.snap.Names = []nsinspect.NameTable{<-host}
+	s.snap.Observer.Names = 0
 	for i, t := range tables {
 		if t == nil {
 			continue

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -135,6 +136,10 @@ func onlyFiles(database string) bool {
 	return only
 }
 
+// idPatience is how long the name service may take for each id, besides the time that any answer may take. Some look into
+// a dozen directories for it.
+const idPatience = time.Millisecond
+
 // maxKeys is how many ids one getent gets: 12 bytes each are far from the limit of execve(2).
 const maxKeys = 50_000
 
@@ -147,7 +152,7 @@ func getent(ctx context.Context, database string, ids []idmap.Inside) (map[idmap
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, nameDeadline, ErrNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, nameDeadline+time.Duration(len(ids))*idPatience, ErrNoAnswer)
 	defer cancel()
 	args := make([]string, 0, len(ids)+1)
 	args = append(args, database)

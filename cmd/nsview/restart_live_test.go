@@ -35,7 +35,9 @@ func TestLiveRestartFixes(t *testing.T) {
 	}
 	engines := map[string]restarted{
 		"docker": {
-			engine: "docker", run: d.Run, try: func(args ...string) error { return try(nil, append([]string{"docker", "-H", "unix://" + d.Socket}, args...)) },
+			engine: "docker", run: d.Run, try: func(args ...string) error {
+				return try(nil, append([]string{"docker", "-H", "unix://" + d.Socket}, args...))
+			},
 			flags: []string{"--net=none", "--user", "472"}, owner: 1000, mode: 0o770, want: []string{"--group-add 1000", "--user 1000:1000"},
 		},
 		"podman": {

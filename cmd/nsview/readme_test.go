@@ -17,19 +17,39 @@ import (
 // out.
 func TestReadmeShowsWhatTheDemoPrints(t *testing.T) {
 	proctest.NeedRoot(t)
-	printed := commandBlocks(runDemo(t))
-	readme, err := os.ReadFile("../../README.md")
+	checkShown(t, "../../README.md", commandBlocks(runDocs(t, "../../docs/demo.sh")), 4)
+}
+
+// So do the guides.
+func TestGuidesShowWhatIsPrinted(t *testing.T) {
+	proctest.NeedRoot(t)
+	printed := commandBlocks(runDocs(t, "../../docs/guides/guides.sh"))
+	guides, err := filepath.Glob("../../docs/guides/*.md")
+	if err != nil || len(guides) < 8 {
+		t.Fatalf("there are the guides %v (%v)", guides, err)
+	}
+	for _, guide := range guides {
+		if filepath.Base(guide) != "README.md" {
+			checkShown(t, guide, printed, 1)
+		}
+	}
+}
+
+// checkShown holds the blocks of a document to what was printed.
+func checkShown(t *testing.T, document string, printed map[string][]string, least int) {
+	t.Helper()
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := commandBlocks(string(readme))
-	if len(shown) < 4 {
-		t.Fatalf("the README shows %d commands, it should show the demo's", len(shown))
+	shown := commandBlocks(string(text))
+	if len(shown) < least {
+		t.Errorf("%s shows %d commands, it should show %d", document, len(shown), least)
 	}
 	for command, lines := range shown {
 		got, ok := printed[command]
 		if !ok {
-			t.Errorf("the README shows %q, which the demo does not run", command)
+			t.Errorf("%s shows %q, which the script does not run", document, command)
 			continue
 		}
 		for _, line := range lines {
@@ -38,7 +58,7 @@ func TestReadmeShowsWhatTheDemoPrints(t *testing.T) {
 			}
 			at := indexOf(got, line)
 			if at < 0 {
-				t.Errorf("the README shows for %q\n  %s\nwhich the demo does not print there:\n  %s", command, line, strings.Join(printed[command], "\n  "))
+				t.Errorf("%s shows for %q\n  %s\nwhich is not printed there:\n  %s", document, command, line, strings.Join(printed[command], "\n  "))
 				break
 			}
 			got = got[at+1:]
@@ -49,7 +69,7 @@ func TestReadmeShowsWhatTheDemoPrints(t *testing.T) {
 // An ordinary user sees the experiment too, with what is left out named.
 func TestDemoAsOrdinaryUser(t *testing.T) {
 	proctest.NeedOrdinary(t)
-	out := commandBlocks(runDemo(t))
+	out := commandBlocks(runDocs(t, "../../docs/demo.sh"))
 	for _, command := range []string{"nsview ps mariadb", "nsview owner mariadb/file.txt"} {
 		if text := strings.Join(out[command], "\n"); !strings.Contains(text, "nsview:mariadb") || !strings.Contains(text, " ctr ") {
 			t.Errorf("%s printed\n%s\nwhich does not show ctr in nsview:mariadb", command, text)
@@ -57,8 +77,8 @@ func TestDemoAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// runDemo runs docs/demo.sh with this test binary as nsview, and checks that it leaves nothing behind.
-func runDemo(t *testing.T) string {
+// runDocs runs a script of the documents with this test binary as nsview, and checks that it leaves nothing behind.
+func runDocs(t *testing.T, script string) string {
 	t.Helper()
 	tmp := t.TempDir()
 	if err := os.Chmod(tmp, 0o755); err != nil {
@@ -76,17 +96,17 @@ func runDemo(t *testing.T) string {
 	if err := os.Mkdir(work, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bash", "../../docs/demo.sh", binary)
+	cmd := exec.Command("bash", script, binary)
 	cmd.Env = append(os.Environ(), "TMPDIR="+work)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("docs/demo.sh: %v\n%s\n%s", err, out, stderr.String())
+		t.Fatalf(script+": %v\n%s\n%s", err, out, stderr.String())
 	}
 	left, err := os.ReadDir(work)
 	if err != nil || len(left) > 0 {
-		t.Errorf("the demo left %v behind (%v)", left, err)
+		t.Errorf("%s left %v behind (%v)", script, left, err)
 	}
 	return string(out)
 }

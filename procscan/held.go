@@ -165,22 +165,24 @@ func (p *Pin) MntID() uint64 {
 	return id
 }
 
-// UserNSOf is one user namespace on the way up from a namespace.
+// UserNSOf is one user namespace on the way up from one.
 type UserNSOf struct {
 	Inode, Parent nsinspect.Inode // Parent is 0 at the top and beyond the observer's view
 	Owner         idmap.Kernel    // its creator's effective uid
 }
 
-// UserNS is the way up from the namespace: from itself when it is a user namespace, else from the one that owns it.
-func (p *Pin) UserNS(kind nsinspect.Type) ([]UserNSOf, error) {
-	n := p.file
-	if kind != nsinspect.User {
-		owner, err := n.owner()
-		if err != nil {
-			return nil, err
-		}
-		n = owner
+// Owner pins the user namespace that owns the namespace, which is of another type.
+func (p *Pin) Owner() (*Pin, error) {
+	owner, err := p.file.owner()
+	if err != nil {
+		return nil, err
 	}
+	return &Pin{owner}, nil
+}
+
+// UserNS is the way up from a user namespace, itself first.
+func (p *Pin) UserNS() []UserNSOf {
+	n := p.file
 	var chain []UserNSOf
 	const deepest = 40 // the kernel nests 32
 	for range deepest {
@@ -193,14 +195,14 @@ func (p *Pin) UserNS(kind nsinspect.Type) ([]UserNSOf, error) {
 			n.close()
 		}
 		if err != nil {
-			return append(chain, u), nil
+			return append(chain, u)
 		}
 		u.Parent = parent.inode
 		chain = append(chain, u)
 		n = parent
 	}
 	n.close()
-	return chain, nil
+	return chain
 }
 
 // UnmappedIDs is how the observer of a snapshot tells the ids of [Held.Credentials] that have no mapping for it: it

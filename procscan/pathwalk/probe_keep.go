@@ -29,6 +29,7 @@ type probe struct {
 	held    map[string]*procscan.Held
 	pins    map[nsinspect.Inode]*pinned
 	owner   map[uint64]superOwner                       // by unique mount id, which is never given twice
+	owners  map[uint64]nsinspect.Inode                  // of mount namespaces by their ids, which are never given twice; all in pins
 	above   map[nsinspect.Inode][]*nsinspect.MountTable // by user namespace: see tablesAbove
 	ready   *taskNow                                    // of the process whose credentials were read last, for one walk
 	sysctls map[string]int                              // open files, -1 when there is none
@@ -45,12 +46,10 @@ type probe struct {
 	layers map[uint64]*layerNames // of overlays, by unique mount id
 }
 
-// pinned is a namespace that is kept alive, and what is known of it.
+// pinned is a user namespace that is kept alive, which keeps nothing else that anybody could miss.
 type pinned struct {
 	*procscan.Pin
-	mntID   uint64          // of a mount namespace
-	owner   nsinspect.Inode // the user namespace that owns it, if it is of another kind
-	written bool            // of a user namespace: both maps are, so they never change again
+	written bool // both its maps are, so they never change again
 }
 
 // maxKept bounds the processes and namespaces that are kept: a batch may ask about any number of them.
@@ -70,7 +69,7 @@ func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
 	p := &probe{
 		layers: map[uint64]*layerNames{},
 		work:   make(chan func()), closed: make(chan struct{}),
-		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
+		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, owners: map[uint64]nsinspect.Inode{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
 		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
 	}
 	p.host = &access.Host{
@@ -117,6 +116,7 @@ func (p *probe) unpin() {
 	}
 	clear(p.pins)
 	clear(p.owner)
+	clear(p.owners)
 	clear(p.layers)
 	clear(p.above)
 }
@@ -206,48 +206,77 @@ func (p *probe) task(who string, s *access.Subject) (t *taskNow, err error) {
 }
 
 func (p *probe) taskOf(h *procscan.Held) (*taskNow, error) {
-	mnt, err := h.NS(nsinspect.Mnt)
+	mnt, err := p.nsOf(h, nsinspect.Mnt)
 	if err != nil {
 		return nil, err
 	}
-	pin, err := p.pin(h, nsinspect.Mnt, mnt)
-	if err != nil {
-		return nil, err
-	}
-	return &taskNow{held: h, MntNS: pin.Inode(), MntID: pin.mntID, Owner: pin.owner}, nil
+	return &taskNow{held: h, MntNS: mnt.inode, MntID: mnt.id, Owner: mnt.owner}, nil
 }
 
-// pin keeps the namespace of a process that was just seen to be inode, and enters the user namespaces above it.
-func (p *probe) pin(h *procscan.Held, kind nsinspect.Type, inode nsinspect.Inode) (*pinned, error) {
+// nsNow is the namespace of a process, of another type than user.
+type nsNow struct {
+	inode nsinspect.Inode
+	id    uint64          // of a mount namespace, for statmount(2): no other one ever gets it. 0 when the kernel gives none
+	owner nsinspect.Inode // the user namespace that owns it, 0 when that cannot be told
+}
+
+// nsOf looks at a namespace of a process. It is not kept open: that would keep its mounts, and what is mounted by them, in
+// use after the container ended.
+func (p *probe) nsOf(h *procscan.Held, kind nsinspect.Type) (nsNow, error) {
+	file, err := h.Pin(kind)
+	if err != nil {
+		return nsNow{}, err
+	}
+	defer file.Close()
+	now := nsNow{inode: file.Inode()}
+	if kind == nsinspect.Mnt {
+		now.id = file.MntID()
+		if owner, ok := p.owners[now.id]; ok {
+			now.owner = owner
+			return now, nil
+		}
+	}
+	owner, err := file.Owner()
+	if err != nil {
+		return now, nil
+	}
+	now.owner = owner.Inode()
+	p.keep(owner)
+	if now.id != 0 {
+		p.owners[now.id] = now.owner
+	}
+	return now, nil
+}
+
+// pin keeps the user namespace of a process that was just seen to be inode.
+func (p *probe) pin(h *procscan.Held, inode nsinspect.Inode) (*pinned, error) {
 	if pin := p.pins[inode]; pin != nil {
 		return pin, nil
 	}
-	file, err := h.Pin(kind)
+	file, err := h.Pin(nsinspect.User)
 	if err != nil {
 		return nil, err
 	}
-	pin := &pinned{Pin: file}
 	if file.Inode() != inode {
 		file.Close()
-		return nil, fmt.Errorf("%s: it changed its %s namespace meanwhile", h.Name(), kind)
+		return nil, fmt.Errorf("%s: it changed its user namespace meanwhile", h.Name())
 	}
-	chain, err := file.UserNS(kind)
-	if err != nil && kind == nsinspect.User {
+	return p.keep(file), nil
+}
+
+// keep keeps a user namespace open, and so those above it, and enters them.
+func (p *probe) keep(file *procscan.Pin) *pinned {
+	if pin := p.pins[file.Inode()]; pin != nil {
 		file.Close()
-		return nil, err
+		return pin
 	}
 	if len(p.pins) >= maxKept {
 		p.unpin()
 	}
-	p.enter(chain)
-	if kind == nsinspect.Mnt {
-		pin.mntID = file.MntID()
-	}
-	if kind != nsinspect.User && len(chain) > 0 {
-		pin.owner = chain[0].Inode
-	}
-	p.pins[inode] = pin
-	return pin, nil
+	p.enter(file.UserNS())
+	pin := &pinned{Pin: file}
+	p.pins[file.Inode()] = pin
+	return pin
 }
 
 // enter enters user namespaces as they are seen now. Their maps stay as the snapshot has them, unless another namespace
@@ -268,7 +297,7 @@ func (p *probe) enter(chain []procscan.UserNSOf) {
 // learnMaps enters the maps of a process's user namespace. A map is written once: until both are, it is read again for
 // every question.
 func (p *probe) learnMaps(h *procscan.Held, inode nsinspect.Inode) error {
-	pin, err := p.pin(h, nsinspect.User, inode)
+	pin, err := p.pin(h, inode)
 	if err != nil {
 		return err
 	}

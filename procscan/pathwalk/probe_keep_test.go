@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/proctest"
@@ -72,6 +73,39 @@ func TestProberReadsAnew(t *testing.T) {
 	ended()
 	if _, err := p.Process(t.Context(), pid, "it"); !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of a process that ended: %v", err)
+	}
+}
+
+// What was asked about is not kept in use: the mounts of a container go when it ends, whoever asked about it and still asks.
+func TestProberKeepsNoMounts(t *testing.T) {
+	proctest.NeedRoot(t)
+	in := scriptedAgent(t, "in a mount namespace", nil, "true")
+	p := proberOf(t)
+	agree(t, p, in, "read /etc/passwd", "lookup /proc/sys/kernel/ostype")
+	ns, err := procscan.Hold("/proc", strconv.Itoa(in.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	pin, err := ns.Pin(nsinspect.Mnt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := pin.MntID()
+	pin.Close()
+	proctest.Need(t, "ids of mount namespaces", id != 0, "statmount(2) tells whether one is there (Linux 6.11)")
+	var x unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, "/proc/"+strconv.Itoa(in.cmd.Process.Pid)+"/root", 0, statxMntIDUnique, &x); err != nil {
+		t.Fatal(err)
+	}
+	var buf []byte
+	if _, err := procscan.StatMount(id, x.Mnt_id, &buf); err != nil {
+		t.Fatalf("while it runs: %v", err)
+	}
+	_ = in.cmd.Process.Kill()
+	_ = in.cmd.Wait()
+	if _, err := procscan.StatMount(id, x.Mnt_id, &buf); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("its mount namespace is still there after it ended: %v", err)
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -24,6 +26,7 @@ type traceFlags struct {
 	types    []string
 	failed   bool
 	denied   bool
+	ptrace   bool
 	tree     bool
 	summary  bool
 	duration time.Duration
@@ -75,6 +78,7 @@ or was not found.`,
 	flags.StringSliceVar(&f.types, "type", nil, "only these `TYPES` of events: "+strings.Join(eventTypes(), ", "))
 	flags.BoolVar(&f.failed, "failed", false, "only what the kernel refused")
 	flags.BoolVar(&f.denied, "denied", false, "file system calls in containers that fail with EACCES, EPERM, EOVERFLOW or EROFS, and which check decides")
+	flags.BoolVar(&f.ptrace, "ptrace", false, "follow COMMAND with ptrace(2), which misses nothing without privilege, slows it down, and keeps set-id programs from working")
 	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
@@ -126,6 +130,8 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		return usageError("", "--summary has no output format \"%s\", only table, json, yaml", a.output)
 	case f.denied && (f.tree || f.summary || f.failed || len(f.types) > 0):
 		return usageError("", "--denied shows refused file system calls only: --type, --failed, --tree and --summary are about other events")
+	case f.ptrace && (len(f.command) == 0 || len(f.targets) > 0 || f.denied || f.duration > 0):
+		return usageError("nsview trace --ptrace -- COMMAND", "--ptrace follows a COMMAND to its end: no TARGET, --denied or --duration goes with it")
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
@@ -175,6 +181,17 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 
 // traceSource opens the best source that there is: without BPF, a COMMAND can be followed in /proc.
 func (a *app) traceSource(f *traceFlags) (trace.Source, error) {
+	if f.ptrace {
+		path, err := exec.LookPath(f.command[0])
+		if err != nil {
+			status := runner.StatusNotFound
+			if errors.Is(err, os.ErrPermission) {
+				status = runner.StatusNotExecutable
+			}
+			return nil, &runner.Error{Err: err, Status: status}
+		}
+		return trace.OpenPtrace(path, f.command), nil
+	}
 	bpf, err := trace.OpenBPF(trace.Options{Denied: f.denied})
 	switch {
 	case err == nil:
@@ -272,6 +289,9 @@ func (t *tracing) processes(s *nsinspect.Snapshot) {
 
 // command starts COMMAND and shows what it and its descendants do.
 func (t *tracing) command(reader *traceReader) error {
+	if p, ok := t.source.(*trace.Ptrace); ok {
+		return t.ptraced(p, reader)
+	}
 	caller, err := runner.ReadCaller()
 	if err != nil {
 		return err
@@ -305,6 +325,30 @@ func (t *tracing) command(reader *traceReader) error {
 	}
 	if code != 0 {
 		return &statusError{code: code}
+	}
+	return nil
+}
+
+// ptraced shows what a COMMAND does that its source has started. Only what it traces is seen.
+func (t *tracing) ptraced(p *trace.Ptrace, reader *traceReader) error {
+	t.follower = events.Everybody()
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if err := t.show(reader); err != nil {
+		if p.Root() == 0 {
+			return &runner.Error{Err: err, Status: runner.StatusNotExecutable}
+		}
+		return err
+	}
+	if err := t.end(reader); err != nil {
+		return err
+	}
+	switch ws := p.Status(); {
+	case ws.Signaled():
+		return &statusError{code: 128 + int(ws.Signal())}
+	case ws.ExitStatus() != 0:
+		return &statusError{code: ws.ExitStatus()}
 	}
 	return nil
 }

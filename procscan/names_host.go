@@ -33,6 +33,9 @@ func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
 	for _, e := range names.errs {
 		s.gap(nsinspect.Gap{Subject: "host", Fact: e.fact, Error: e.err.Error(), Hint: hintFor(e.err)})
 	}
+	if s.opts.Facts&FileNames != 0 {
+		return t
+	}
 	uids, gids := s.hostIDs()
 	for _, g := range LookupNames(ctx, s.opts.HostRoot, &t, uids, gids) {
 		s.gap(g)

@@ -17,6 +17,7 @@ const (
 	Brief                         // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
 	Threads                       // threads whose namespaces or credentials differ from their process's
 	NoKthreads                    // kernel threads are left out
+	FileNames                     // of names only those that files have: whoever asks looks its own ids up, see LookupNames
 )
 
 // Names are user and group names.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/nsview/nsview/procscan/pathwalk"
@@ -25,7 +26,7 @@ func main() {
 	os.Exit(code)
 }
 
-// interruptAfter is when Ctrl-C begins to be answered by nsview.
+// interruptAfter is when Ctrl-C begins to be answered by nsview, unless answerInterrupts asks for it before.
 const interruptAfter = 10 * time.Millisecond
 
 // interruptible is a context that an interrupt ends. Before interruptAfter an interrupt ends nsview itself, as it does any
@@ -33,15 +34,28 @@ const interruptAfter = 10 * time.Millisecond
 // takes.
 func interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
-	interrupts := make(chan os.Signal, 1)
-	timer := time.AfterFunc(interruptAfter, func() {
+	listen := sync.OnceFunc(func() {
+		interrupts := make(chan os.Signal, 1)
 		signal.Notify(interrupts, os.Interrupt)
-		<-interrupts
-		signal.Stop(interrupts) // the second one ends nsview
-		cancel()
+		go func() {
+			<-interrupts
+			signal.Stop(interrupts) // the second one ends nsview
+			cancel()
+		}()
 	})
-	return ctx, func() {
+	timer := time.AfterFunc(interruptAfter, listen)
+	return context.WithValue(ctx, listenKey{}, listen), func() {
 		timer.Stop()
 		cancel()
+	}
+}
+
+// listenKey is what the context of main has the function under that begins to listen.
+type listenKey struct{}
+
+// answerInterrupts has interrupts end ctx from now on: what is printed from here on is told to be partial.
+func answerInterrupts(ctx context.Context) {
+	if listen, ok := ctx.Value(listenKey{}).(func()); ok {
+		listen()
 	}
 }

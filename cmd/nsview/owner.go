@@ -98,8 +98,8 @@ const ownerFacts = procscan.Graph | procscan.Mounts | procscan.Names
 
 // owner answers for every file; those that cannot be opened are errors and the rest is answered.
 func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
-	scan := ownerFacts
-	if f.in == "" { // a TARGET may be anything; who sees a file is told apart by three namespaces, and no kernel thread does
+	scan := ownerFacts | procscan.FileNames // the owners of files are looked up when they are known
+	if f.in == "" {                         // a TARGET may be anything; who sees a file is told apart by three namespaces, and no kernel thread does
 		scan |= procscan.Brief | procscan.NoKthreads
 	}
 	s, err := a.snapshot(ctx, scan)

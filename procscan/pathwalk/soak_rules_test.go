@@ -80,6 +80,7 @@ func ruleScene() *scene {
 	file("device", "/t/src/null", 0, 0, 0o666)
 	file("link", "/t/src/link", 0, 0, 0, text("file"))
 	file("link", "/t/loop", 0, 0, 0, text("loop"))
+	file("dir", "/t/low/dir", 0, 0, 0o755)
 	file("file", "/t/low/secret", 0, 0, 0o600)
 	file("file", "/t/low/public", 0, 0, 0o666)
 	file("socket", "/t/socket", 0, 0, 0o777)
@@ -132,6 +133,8 @@ func ruleScene() *scene {
 var ruleCases = []ruleCase{
 	{rule: access.RuleNotFound, subject: "user", op: "lookup /t/none"},
 	{rule: access.RuleNotDir, subject: "user", op: "lookup /t/mine/below"},
+	{rule: access.RuleNotDir, subject: "root", op: "unlink /t/mine/"},
+	{rule: access.RuleNotDir, subject: "root", op: "rename /t/mine /t/open/new/"},
 	{rule: access.RuleIsDir, subject: "root", op: "write /t"},
 	{rule: access.RuleExists, subject: "root", op: "mkdir /t/mine"},
 	{rule: access.RuleNotEmpty, subject: "root", op: "rmdir /t/full"},
@@ -159,6 +162,7 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleIdmapUnmapped, subject: "root", op: "write /t/idm/alien"},
 	{rule: access.RuleIdmapUnmapped, subject: "root", op: "chmod 0600 /t/idm/alien"},
 	{rule: access.RuleIdmapUnmapped, subject: "root", op: "setxattr user.x /t/idm/alien"},
+	{rule: access.RuleIdmapUnmapped, subject: "root", op: "chown 1000 - /t/idm/alien"},
 	{rule: access.RuleFsidUnmapped, subject: "visitor", op: "create /t/c/new"},
 	{rule: access.RuleFsidUnmapped, subject: "root", op: "create /t/idm/new"},
 	{rule: access.RuleROMount, subject: "root", op: "write /t/ro/file"},
@@ -180,6 +184,7 @@ var ruleCases = []ruleCase{
 	{rule: access.RuleChownUnmappedFS, subject: "root", op: "chown 4242 - /t/idm/file"},
 	{rule: access.RuleSUIDKill, subject: "chowner", op: "chown 1001 - /t/suid"},
 	{rule: access.RuleXDev, subject: "root", op: "rename /t/mine /t/idm/new"},
+	{rule: access.RuleXDev, subject: "croot", op: "rename /t/c/merged/dir /t/c/merged/new"},
 	{rule: access.RuleInitCap, subject: "croot", op: "mknod /t/c/new"},
 	{rule: access.RuleInitCap, subject: "croot", op: "setxattr trusted.x /t/c/file"},
 	{rule: access.RuleFileCaps, subject: "bounded", op: "exec /t/capable"},

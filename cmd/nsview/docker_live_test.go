@@ -184,7 +184,7 @@ func TestLiveInContainer(t *testing.T) {
 	})
 }
 
-// ours are the containers of startCrashing, with the sources of their volumes without root.
+// ours are the containers of startCrashing, with the paths on the host without root.
 func ours(t *testing.T, containers, root string) []nsinspect.ContainerRow {
 	t.Helper()
 	var list nsinspect.ContainerList
@@ -201,6 +201,9 @@ func ours(t *testing.T, containers, root string) []nsinspect.ContainerRow {
 		}
 		for i := range c.Mounts {
 			c.Mounts[i].Source = strings.TrimPrefix(c.Mounts[i].Source, root)
+		}
+		if c.Start != nil {
+			c.Start.Rootfs = strings.TrimPrefix(c.Start.Rootfs, root)
 		}
 		rows = append(rows, c)
 	}

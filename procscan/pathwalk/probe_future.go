@@ -19,7 +19,6 @@ import (
 // on them what it would mount. What is not there yet, or is made when it starts, is not known.
 type future struct {
 	c     *nsinspect.Container
-	name  string                  // of the rootfs, for messages
 	root  *access.Mount           // of the layers
 	seen  map[string]futureDir    // directories that a walk came to, by their path in the container
 	binds map[string]*futureMount // configured mounts, by destination

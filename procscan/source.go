@@ -19,6 +19,10 @@ const (
 	// hundred, and its program shows in the audit logs of a host.
 	iterFrom = 1500
 
+	capSysAdmin = 1 << unix.CAP_SYS_ADMIN
+	capPerfmon  = 1 << unix.CAP_PERFMON // Linux 5.8, as is
+	capBPF      = 1 << unix.CAP_BPF
+
 	initPIDNS  nsinspect.Inode = 0xEFFFFFFC // PROC_PID_INIT_INO in include/linux/proc_ns.h
 	initTimeNS nsinspect.Inode = 0xEFFFFFFA // PROC_TIME_INIT_INO
 )
@@ -30,7 +34,7 @@ func (s *scanner) readRows(ctx context.Context, w *worker, pids []int) ([]nsinsp
 	case s.opts.Source == SourceProc:
 		why = "it was asked for"
 	case s.opts.Source == SourceBPF && why != "":
-		return nil, fmt.Errorf("BPF shows processes only as the initial namespaces number them, and no command lines nor threads: %s", why)
+		return nil, fmt.Errorf("no BPF iterator: %s", why)
 	case s.opts.Source != SourceBPF && why == "" && len(pids) < iterFrom:
 		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
 	}
@@ -68,6 +72,8 @@ func (s *scanner) notByIterator() string {
 		return "the procfs does not show the initial PID namespace to an observer in it"
 	case !o.InitialNS:
 		return "the observer is in a user namespace"
+	case o.Caps&capSysAdmin == 0 && (o.Caps&capBPF == 0 || o.Caps&capPerfmon == 0):
+		return "it takes CAP_BPF and CAP_PERFMON"
 	case o.Namespaces.Time != initTimeNS && o.Namespaces.Time != 0:
 		return "the observer is in a time namespace"
 	}

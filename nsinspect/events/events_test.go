@@ -111,7 +111,9 @@ func TestTextIsSafeOnATerminal(t *testing.T) {
 		s.event(1, Mount, "mount", func(e *Event) {
 			e.Args.Source, e.Args.Point, e.Args.FSType, e.Args.Options = hostile, hostile, hostile, hostile
 		}),
-		s.event(1, Denied, "open", func(e *Event) { e.Args.Path, e.Args.New, e.Denial = hostile, hostile, &Denial{Explanation: hostile, Difference: hostile, Agreement: Disagree} }),
+		s.event(1, Denied, "open", func(e *Event) {
+			e.Args.Path, e.Args.New, e.Denial = hostile, hostile, &Denial{Explanation: hostile, Difference: hostile, Agreement: Disagree}
+		}),
 	} {
 		if text := e.Text(); strings.ContainsAny(text, "\x1b\u202e\n") {
 			t.Errorf("%q", text)

@@ -131,6 +131,11 @@ func TestLiveTraceDocker(t *testing.T) {
 			t.Errorf("started by %s: no %s", chain, part)
 		}
 	}
+	if !slices.ContainsFunc(l.Events, func(e *events.Event) bool {
+		return e.Name == "mount" && e.Args.FSType == "proc" && strings.HasPrefix(e.Args.Point, "/proc/self/fd/") && strings.HasSuffix(e.Args.PointPath, "/merged/proc")
+	}) {
+		t.Error("not seen where runc mounts /proc")
+	}
 	// Who is called so when, and what then happens.
 	var steps []string
 	childOf := map[int]bool{}

@@ -84,6 +84,8 @@ type Args struct {
 	Source  string `json:"source,omitempty"`
 	Point   string `json:"point,omitempty"`
 	FSType  string `json:"fstype,omitempty"`
+
+	PointPath string `json:"point_path,omitempty"` // where Point leads, when it is /proc/self/fd/N
 	Options string `json:"options,omitempty"`
 
 	IDs []int64 `json:"ids,omitempty"` // what a setuid or the like asked for, inside ids; -1 keeps one

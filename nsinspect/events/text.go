@@ -76,7 +76,11 @@ func (e *Event) call() string {
 		if a.NS != 0 {
 			idmapped = "ids of user:" + a.NS.String()
 		}
-		return list(quoteSome(a.Path), quoteSome(a.Source), quoteSome(a.Point), quoteSome(a.FSType), flags, quoteSome(a.Options), idmapped)
+		point := quoteSome(a.Point)
+		if a.PointPath != "" {
+			point += " at " + quoteAny(a.PointPath)
+		}
+		return list(quoteSome(a.Path), quoteSome(a.Source), point, quoteSome(a.FSType), flags, quoteSome(a.Options), idmapped)
 	case Exit:
 		if a.Signal != "" {
 			return "killed by " + a.Signal

@@ -71,6 +71,9 @@ func (r *record) mount(e *events.Event) bool {
 	case unix.SYS_MOUNT:
 		e.Name, e.Flags = "mount", events.MountFlags(r.Args[3])
 		a.Source, a.Point, a.FSType, a.Options = r.text(0, a), r.text(1, a), r.text(2, a), r.text(3, a)
+		if at, known := joinNames(r.texts[4]); known {
+			a.PointPath = at
+		}
 	case unix.SYS_UMOUNT2:
 		e.Name, e.Flags, a.Point = "umount", events.UmountFlags(r.Args[1]&0xffffffff), r.text(0, a)
 	case unix.SYS_PIVOT_ROOT:

@@ -242,6 +242,27 @@ static __always_inline u32 parent_map(struct event *e, u32 off, struct user_name
 	return off + n;
 }
 
+/* fd_of_path is the descriptor that a path /proc/self/fd/N names, as runc calls where it mounts, or -1. */
+static __always_inline int fd_of_path(u64 from)
+{
+	char p[20] = {}, want[14] = "/proc/self/fd/";
+	int i, fd = 0;
+
+	if (bpf_probe_read_user_str(p, sizeof(p), (void *)from) < 16)
+		return -1;
+	for (i = 0; i < 14; i++)
+		if (p[i] != want[i])
+			return -1;
+	for (i = 14; i < 19; i++) {
+		if (!p[i])
+			return fd;
+		if (p[i] < '0' || p[i] > '9')
+			return -1;
+		fd = fd * 10 + p[i] - '0';
+	}
+	return -1;
+}
+
 static __always_inline u32 map_write(struct event *e, struct task_struct *t, struct pending *p, s64 ret)
 {
 	struct file *f = file_of(t, p->args[0]);
@@ -382,6 +403,9 @@ int leave(u64 *ctx)
 		if (nr == NR_mount) {
 			off = text(e, off, 2, p->args[2]);
 			off = text(e, off, 3, p->args[4]);
+			int fd = fd_of_path(p->args[1]);
+			if (fd >= 0)
+				off = base_names(e, off, 4, t, fd);
 		}
 		break;
 	}

@@ -13,7 +13,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install demo test test-engines check lint fmt fuzz soak bench microbench generate clean
+.PHONY: help build install packages test-packages demo test test-engines check lint fmt fuzz soak bench microbench generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -21,8 +21,15 @@ help: ## list the targets
 build: ## build bin/nsview, one static binary
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/nsview ./cmd/nsview
 
-install: build ## install nsview below PREFIX (/usr/local)
-	install -D -m 0755 bin/nsview $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/nsview
+install: build ## install nsview with man pages and completions below PREFIX (/usr/local)
+	PREFIX=$(or $(PREFIX),/usr/local) packaging/tree bin/nsview "$(DESTDIR)"
+
+packages: ## build dist: tarballs, .deb, .rpm, .apk, SBOMs for amd64 and arm64
+	packaging/build dist
+
+test-packages: ## build the packages twice, install and remove them (as root on Debian)
+	.ci/install packages
+	packaging/test
 
 demo: build ## the experiment that nsview began with: one file, two names; one process, two PIDs
 	./docs/demo.sh bin/nsview
@@ -40,7 +47,7 @@ check: ## what CI holds besides the tests
 	go mod tidy -diff
 	go generate ./...
 	git diff --exit-code --stat
-	@if command -v shellcheck >/dev/null; then shellcheck procscan/trace/bpf/generate.sh .ci/run .ci/install .ci/test .ci/test-engines docs/demo.sh; else echo "check: left out shellcheck, which is not installed"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck procscan/trace/bpf/generate.sh .ci/run .ci/install .ci/test .ci/test-engines docs/demo.sh docs/guides/guides.sh packaging/tree packaging/build packaging/test; else echo "check: left out shellcheck, which is not installed"; fi
 
 lint: ## golangci-lint, slow to build
 	$(GOLANGCI) run ./...

@@ -47,6 +47,10 @@ printf 'root:x:0:\nmysql:x:999:\napp:x:1000:\ndocker:x:999:\n' >"$work/rootfs/et
 start() {
 	local name=$1
 	shift
+	if "$nsview" ps "$name" >/dev/null 2>&1; then
+		echo "guides: this host has a container $name already" >&2
+		exit 1
+	fi
 	"$nsview" run --name "$name" --pid --mount --root "$work/rootfs" --bind /usr:/usr:ro --bind /lib:/lib:ro "${links[@]}" "$@" -- /usr/bin/sleep 600 >"$work/$name.log" 2>&1 &
 	running+=("$!")
 	for _ in $(seq 200); do

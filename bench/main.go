@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -91,10 +92,9 @@ func bench(ctx context.Context, o *options) error {
 	defer remove()
 	o.nsview = installed
 	r := &report{o: o}
+	var failed []error // what was measured is printed all the same
 	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows, traceRows} {
-		if err := group(ctx, o, r); err != nil {
-			return err
-		}
+		failed = append(failed, group(ctx, o, r))
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -104,8 +104,8 @@ func bench(ctx context.Context, o *options) error {
 		return err
 	}
 	fmt.Print(text)
-	if o.write == "" {
-		return nil
+	if err := errors.Join(failed...); err != nil || o.write == "" {
+		return err // a page with rows missing is not written
 	}
 	return replaceTables(o.write, text)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/doctor"
 	"github.com/nsview/nsview/procscan/pathwalk"
 )
 
@@ -34,7 +35,8 @@ func (q *question) operation() (access.Operation, error) {
 type asker struct {
 	app     *app
 	s       *nsinspect.Snapshot
-	prober  prober // nil before the first question, and with --from
+	prober  prober        // nil before the first question, and with --from
+	stored  *doctor.Facts // with --from, nil before the first question
 	targets map[string]accessTarget
 	scanned time.Time
 }
@@ -43,6 +45,7 @@ type asker struct {
 type accessTarget struct {
 	pid       int                  // 0: container is not running
 	container *nsinspect.Container // nil for a process of the host
+	index     int                  // of container in the snapshot, -1 for none
 	named     bool                 // by its own PID or as the host: whoever has that PID now is meant
 	held      *heldProcess         // nil when named, and when it is not running
 }
@@ -148,6 +151,8 @@ func (k *asker) target(arg string) (accessTarget, error) {
 		}
 	case found.Host && k.app.from == "":
 		t.pid = os.Getpid()
+	case found.Host:
+		t.pid = k.s.Observer.PID
 	case found.Container == nil || found.Container.Running():
 		return accessTarget{}, fmt.Errorf("%s has no process that could be asked about", arg)
 	}
@@ -156,8 +161,19 @@ func (k *asker) target(arg string) (accessTarget, error) {
 			return accessTarget{}, subjectError(arg, err)
 		}
 	}
+	t.index = containerIndex(k.s, t.container)
 	k.targets[arg] = t
 	return t, nil
+}
+
+// containerIndex is which container of the snapshot it is, -1 for none.
+func containerIndex(s *nsinspect.Snapshot, c *nsinspect.Container) int {
+	for i := range s.Containers {
+		if &s.Containers[i] == c {
+			return i
+		}
+	}
+	return -1
 }
 
 // ask answers one question. An error is a question that could not be asked.
@@ -180,25 +196,22 @@ func (k *asker) ask(ctx context.Context, q question) (access.Verdict, error) {
 	return k.decide(ctx, s, op, q.Path)
 }
 
-// askStored answers from a stored snapshot, which has no walks.
-func (k *asker) askStored(q *question, op access.Operation) (access.Verdict, error) {
-	if _, err := k.target(q.Target); err != nil {
-		return access.Verdict{}, err
-	}
-	return access.Undecided(q.Target, q.Path, op, fmt.Sprintf("the snapshot does not have what is on the way to %s:%s", q.Target, q.Path)), nil
-}
-
 // decide reads the path as the subject sees it and judges.
-func (k *asker) decide(ctx context.Context, s *access.Subject, op access.Operation, path string) (access.Verdict, error) {
-	w, err := k.prober.Walk(ctx, s, op, path)
+func (k *asker) decide(ctx context.Context, s *access.Subject, op access.Operation, file string) (access.Verdict, error) {
+	w, err := k.prober.Walk(ctx, s, op, file)
 	if err != nil {
 		return access.Verdict{}, err
 	}
+	return judged(s, w, op), nil
+}
+
+// judged is the verdict, with what would change a denial.
+func judged(s *access.Subject, w *access.Walk, op access.Operation) access.Verdict {
 	v := access.Decide(s, w, op)
 	if v.Verdict == access.Deny {
 		v.Fixes = append(v.Fixes, access.Fixes(s, w, op, v)...)
 	}
-	return v, nil
+	return v
 }
 
 // probeName is the name of the file that the common operations ask to create in a directory.
@@ -206,14 +219,8 @@ const probeName = ".nsview-new-file"
 
 // common answers for what people want to do with a file of that type, or with a name that is not there yet.
 func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error) {
-	q.Op = string(access.OpLookup)
 	if k.app.from != "" {
-		op, err := q.operation()
-		if err != nil {
-			return nil, err
-		}
-		v, err := k.askStored(&q, op)
-		return []access.Verdict{v}, err
+		return k.commonStored(q)
 	}
 	s, err := k.subject(ctx, &q)
 	var untold *pathwalk.UntoldError

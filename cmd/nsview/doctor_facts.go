@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -48,14 +49,47 @@ func storedFacts(f *doctor.Facts) []nsinspect.Gap {
 // storedBudget is how long the files of one volume are counted for a snapshot.
 const storedBudget = time.Second
 
-// storeDoctor stores what doctor needs to know of all containers in s.
-func (a *app) storeDoctor(ctx context.Context, s *nsinspect.Snapshot) error {
+// storeWalks stores in s what access needs to know of paths (TARGET:PATH), and with volumes what doctor needs of all
+// containers.
+func (a *app) storeWalks(ctx context.Context, s *nsinspect.Snapshot, paths []string, volumes bool) error {
 	f := &doctor.Facts{Snapshot: s}
-	for i := range s.Containers {
-		f.Containers = append(f.Containers, i)
+	if volumes {
+		for i := range s.Containers {
+			f.Containers = append(f.Containers, i)
+		}
+		s.Gaps = append(s.Gaps, a.doctorFacts(ctx, f, storedBudget)...)
 	}
-	s.Gaps = append(s.Gaps, a.doctorFacts(ctx, f, storedBudget)...)
-	return doctor.Store(f)
+	s.Gaps = append(s.Gaps, a.askedFacts(ctx, f, paths)...)
+	return doctor.Store(f, volumes)
+}
+
+// askedFacts walks the paths. One that names no target or no path was complained about already.
+func (a *app) askedFacts(ctx context.Context, f *doctor.Facts, paths []string) (gaps []nsinspect.Gap) {
+	k := &asker{app: a, s: f.Snapshot, targets: map[string]accessTarget{}, scanned: time.Now()}
+	defer k.close()
+	for _, arg := range paths {
+		name, file, ok := cutTarget(arg)
+		if !ok || !utf8.ValidString(file) {
+			continue
+		}
+		subject, err := k.subjectNow(ctx, &question{Target: name})
+		container := -1
+		if err == nil {
+			container = containerIndex(f.Snapshot, subject.Container)
+		}
+		for _, op := range access.StoredOps() {
+			var walk *access.Walk
+			if err == nil {
+				walk, err = k.prober.Walk(ctx, subject, op, file)
+			}
+			if err != nil {
+				gaps = append(gaps, doctorGap(arg, 0, "access", err))
+				break
+			}
+			f.Asked = append(f.Asked, doctor.Asked{Container: container, Op: op.Op, Subject: subject, Walk: walk})
+		}
+	}
+	return gaps
 }
 
 // hostFacts reads what concerns every container: the grants of subordinate ids, and for the host itself the programs that

@@ -31,8 +31,8 @@ command lines and the values of labels out, which may hold secrets; environments
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.redact, "redact", false, "leave command lines and the values of labels out")
-	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose: `TARGET:PATH`, repeatable")
-	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner and doctor")
+	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose, and who may access it: `TARGET:PATH`, repeatable")
+	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner, access and doctor")
 	_ = cmd.RegisterFlagCompletionFunc("path", a.completeTargetPath)
 	cmd.Annotations = map[string]string{formatsAnnotation: "json"}
 	return cmd
@@ -59,9 +59,7 @@ func (a *app) takeSnapshot(ctx context.Context, f *snapshotFlags) error {
 	failed := false
 	if len(f.paths) > 0 || f.volumes {
 		failed = a.storeFiles(ctx, s, f.paths, f.volumes)
-	}
-	if f.volumes && ctx.Err() == nil {
-		if err := a.storeDoctor(ctx, s); err != nil {
+		if err := a.storeWalks(ctx, s, f.paths, f.volumes); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

@@ -62,17 +62,25 @@ func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []str
 	return failed
 }
 
-// pathOf takes TARGET:PATH apart. A TARGET may have colons too: the path begins at the first that a slash follows, else
+// cutTarget takes TARGET:PATH apart. A TARGET may have colons too: the path begins at the first that a slash follows, else
 // at the last.
-func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
+func cutTarget(arg string) (target, file string, ok bool) {
 	at := strings.Index(arg, ":/")
 	if at < 0 {
 		at = strings.LastIndexByte(arg, ':')
 	}
 	if at <= 0 || at == len(arg)-1 {
+		return "", "", false
+	}
+	return arg[:at], arg[at+1:], true
+}
+
+// pathOf is what TARGET:PATH asks to look at.
+func (a *app) pathOf(s *nsinspect.Snapshot, arg string) (pathwalk.Ask, error) {
+	name, file, ok := cutTarget(arg)
+	if !ok {
 		return pathwalk.Ask{}, usageError("--path host:/srv/data, --path web:/var/lib/mysql", "--path is TARGET:PATH, not \"%s\"", arg)
 	}
-	name, file := arg[:at], arg[at+1:]
 	if !utf8.ValidString(file) {
 		return pathwalk.Ask{}, fmt.Errorf(notUTF8, arg)
 	}

@@ -21,6 +21,8 @@ type Facts struct {
 	Counts  []Count
 	Hidden  []Hidden
 
+	Asked []Asked // paths that were to be stored in the snapshot; nothing is found in them
+
 	// Fix says what would allow what was denied; nil offers nothing.
 	Fix func(*access.Subject, *access.Walk, access.Operation, access.Verdict) []access.Fix
 }
@@ -40,6 +42,33 @@ type Answer struct {
 	Primary   bool            `json:"primary"`   // the subject is whom the container is there for: its configured user or its first process
 	Subject   *access.Subject `json:"subject"`
 	Walk      *access.Walk    `json:"walk"`
+}
+
+// Asked is how one path resolves for one subject and one of [access.StoredOps].
+type Asked struct {
+	Container int             `json:"container"` // index in Snapshot.Containers, -1 for a process of the host
+	Op        access.Op       `json:"op"`
+	Subject   *access.Subject `json:"subject"`
+	Walk      *access.Walk    `json:"walk"`
+}
+
+// Stored is the walk of a path that was stored for an operation and a process, or for a container that is not running when
+// pid is 0. Nil when there is none.
+func (f *Facts) Stored(container, pid int, path string, op access.Op) (*access.Subject, *access.Walk) {
+	as := access.StoredAs(op)
+	for i := range f.Asked {
+		a := &f.Asked[i]
+		if a.Op == as && a.Walk.Path == path && a.Subject.PID == pid && (pid > 0 || a.Container == container) {
+			return a.Subject, a.Walk
+		}
+	}
+	for i := range f.Answers { // the process itself comes before other users in its place
+		a := &f.Answers[i]
+		if as == access.OpEaccess && a.Walk.Path == path && a.Subject.PID == pid && a.Container == container {
+			return a.Subject, a.Walk
+		}
+	}
+	return nil, nil
 }
 
 // Count is how many files of a volume have one owner pair.

@@ -12,7 +12,9 @@ import (
 
 // stored is what a snapshot keeps of Facts, in Snapshot.Doctor.
 type stored struct {
-	Host    *access.Host `json:"host"` // of every walk
+	Host    *access.Host `json:"host"`    // of every walk
+	Volumes bool         `json:"volumes"` // there is what was fetched for a plan, not only paths that were asked for
+	Asked   []Asked      `json:"asked"`
 	Answers []Answer     `json:"answers"`
 	Counts  []Count      `json:"counts"`
 	Hidden  []Hidden     `json:"hidden"`
@@ -20,11 +22,15 @@ type stored struct {
 	SubGID  idmap.SubIDs `json:"subgid"`
 }
 
-// Store puts what was fetched into the snapshot that it is about.
-func Store(f *Facts) error {
-	out := stored{Answers: f.Answers, Counts: f.Counts, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
+// Store puts what was fetched into the snapshot that it is about. volumes says that it was for a plan, so that it can be
+// judged.
+func Store(f *Facts, volumes bool) error {
+	out := stored{Volumes: volumes, Asked: f.Asked, Answers: f.Answers, Counts: f.Counts, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
 	for i := range f.Answers {
 		out.Host = f.Answers[i].Walk.Host
+	}
+	for i := range f.Asked {
+		out.Host = f.Asked[i].Walk.Host
 	}
 	text, err := json.Marshal(&out)
 	if err != nil {
@@ -35,7 +41,7 @@ func Store(f *Facts) error {
 }
 
 // Load takes what [Store] put into a snapshot, of the containers of f. It may come from a stranger: references to what is
-// not there, and walks of which a part is missing, are errors. False when nothing was stored.
+// not there, and walks of which a part is missing, are errors. False when no volumes were stored: there is nothing to judge.
 func Load(f *Facts) (bool, error) {
 	if len(f.Snapshot.Doctor) == 0 {
 		return false, nil
@@ -54,11 +60,21 @@ func Load(f *Facts) (bool, error) {
 		c := &f.Snapshot.Containers[a.Container]
 		a.Subject.Container, a.Subject.Names, a.Walk.Host = c, f.Snapshot.NamesAt(c.Names), in.Host
 	}
+	for i := range in.Asked {
+		a := &in.Asked[i]
+		a.Walk.Host = in.Host
+		if a.Container >= 0 {
+			a.Subject.Container = &f.Snapshot.Containers[a.Container]
+			a.Subject.Names = f.Snapshot.NamesAt(a.Subject.Container.Names)
+		} else if p := f.Snapshot.Process(a.Subject.PID); p != nil {
+			a.Subject.Names = f.Snapshot.NamesAt(p.Names)
+		}
+	}
 	if in.Host != nil {
 		in.Host.Names = f.Snapshot.NamesAt(f.Snapshot.Observer.Names)
 	}
-	f.Answers, f.Counts, f.Hidden, f.SubUID, f.SubGID = in.Answers, in.Counts, in.Hidden, in.SubUID, in.SubGID
-	return true, nil
+	f.Asked, f.Answers, f.Counts, f.Hidden, f.SubUID, f.SubGID = in.Asked, in.Answers, in.Counts, in.Hidden, in.SubUID, in.SubGID
+	return in.Volumes, nil
 }
 
 var errPart = errors.New("a part of a walk is missing")
@@ -74,6 +90,17 @@ func (in *stored) check(containers int) error {
 		a := &in.Answers[i]
 		if err := inRange(a.Container); err != nil {
 			return err
+		}
+		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
+			return errPart
+		}
+	}
+	for i := range in.Asked {
+		a := &in.Asked[i]
+		if a.Container != -1 {
+			if err := inRange(a.Container); err != nil {
+				return err
+			}
 		}
 		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
 			return errPart

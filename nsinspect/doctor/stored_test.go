@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/nsview/nsview/nsinspect/access"
 )
 
 // What is stored is judged as what was fetched.
@@ -13,7 +15,7 @@ func TestStoreAndLoad(t *testing.T) {
 	count(f, 300005, 300005)
 	answer(f, 1000, 0o750)
 	fresh, _ := judgeBy(f, refusing(100000, "r"))
-	if err := Store(f); err != nil {
+	if err := Store(f, true); err != nil {
 		t.Fatal(err)
 	}
 	back := &Facts{Snapshot: f.Snapshot, Containers: f.Containers, Host: true}
@@ -29,17 +31,21 @@ func TestStoreAndLoad(t *testing.T) {
 // A stranger's snapshot is refused before anything is asked of it.
 func TestLoadRefuses(t *testing.T) {
 	f := host()
-	answer(f, 1000, 0o750)
-	if err := Store(f); err != nil {
+	a := answer(f, 1000, 0o750)
+	f.Asked = []Asked{{Container: -1, Op: access.OpLstat, Subject: a.Subject, Walk: a.Walk}}
+	if err := Store(f, true); err != nil {
 		t.Fatal(err)
 	}
 	whole := string(f.Snapshot.Doctor)
 	for _, c := range []struct{ old, forged string }{
 		{`{"container":0,`, `{"container":7,`},
-		{`{"container":0,`, `{"container":-1,`},
+		{`"answers":[{"container":0,`, `"answers":[{"container":-1,`},
 		{`"start":{`, `"start":null,"steps":[],"rest":[],"other":{`},
 		{`"mount":{`, `"mount":null,"exec":{`},
 		{`"parent":4026531837`, `"parent":4026532300`},
+		{`{"container":-1,`, `{"container":-2,`},
+		{`{"container":-1,`, `{"container":1,`},
+		{`"asked":[`, `"asked":[{"container":-1},`},
 		{`"answers":[`, `"answers":[{"container":0},`},
 		{`"counts":null`, `"counts":[{"container":9}]`},
 		{`"hidden":null`, `"hidden":[{"container":9}]`},

@@ -94,8 +94,13 @@ func one(words ...string) func(*record, string) [][]string {
 // fsCalls are the calls that are watched, by number.
 func fsCalls() map[uint32]fsCall {
 	calls := map[uint32]fsCall{
-		unix.SYS_OPENAT:     {"openat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return openOps(r.Args[2]) }},
-		unix.SYS_OPENAT2:    {"openat2", 1, 2, 0, 0, false, func(*record, string) [][]string { return nil }},
+		unix.SYS_OPENAT: {"openat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return openOps(r.Args[2]) }},
+		unix.SYS_OPENAT2: {"openat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+			if r.Args[3] != 0 { // it resolves its path by other rules
+				return nil
+			}
+			return openOps(r.Args[2])
+		}},
 		unix.SYS_NEWFSTATAT: {"fstatat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[3]) }},
 		unix.SYS_STATX:      {"statx", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[2]) }},
 		unix.SYS_FACCESSAT:  {"faccessat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], 0) }},

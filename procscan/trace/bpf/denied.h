@@ -175,6 +175,12 @@ int fs_leave(u64 *ctx)
 	e->ret = ret;
 	e->before = e->after;
 	__builtin_memcpy(e->args, args, sizeof(e->args));
+	if (was.nr == NR_openat2) {
+		u64 how[3] = {}; /* struct open_how: flags, mode, resolve */
+		bpf_probe_read_user(how, sizeof(how), (void *)args[2]);
+		e->args[2] = how[0];
+		e->args[3] = how[2];
+	}
 	e->x[0] = was.caps;
 	e->x[1] = was.target;
 	e->x[2] = was.held;

@@ -56,4 +56,5 @@
 #define NR_fsopen 430
 #define NR_fsmount 432
 #define NR_clone3 435
+#define NR_openat2 437
 #define NR_mount_setattr 442

@@ -188,12 +188,13 @@ SEC("tp_btf/sys_enter")
 int enter(u64 *ctx)
 {
 	long nr = ctx[1];
-	struct pending p = {};
+	struct pending p;
 	struct task_struct *t;
 	u32 tid, file = 0;
 
 	if (!wanted(nr & ~0x40000000))
 		return 0;
+	__builtin_memset(&p, 0, sizeof(p));
 	t = (void *)bpf_get_current_task();
 	if (compat(t, nr)) {
 		lose(LOST_COMPAT);
@@ -308,26 +309,31 @@ static __always_inline u32 map_write(struct event *e, struct task_struct *t, str
 SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
-	u32 tid = (u32)bpf_get_current_pid_tgid(), off = 0;
-	s64 ret = ctx[1];
-	struct pending *entered = bpf_map_lookup_elem(&pending, &tid), call = {}, *p = &call;
+	struct pending *entered, call, *p = &call;
+	struct pt_regs *r = (void *)ctx[0];
+	struct task_struct *t;
 	struct event *e;
+	u32 tid, off = 0;
+	s64 ret = ctx[1];
 	long nr;
 
+	/* Every system call of the host comes by here: the number is read without a helper. */
+#ifdef __TARGET_ARCH_x86
+	nr = r->orig_ax;
+#else
+	nr = r->syscallno;
+#endif
+	if (!wanted(nr))
+		return 0;
+	__builtin_memset(&call, 0, sizeof(call));
+	t = (void *)bpf_get_current_task();
+	tid = (u32)bpf_get_current_pid_tgid();
+	entered = bpf_map_lookup_elem(&pending, &tid);
 	if (entered) {
 		call = *entered;
 	} else {
 		/* A call that seccomp(2) refuses is never entered. */
-		struct pt_regs *r = (void *)ctx[0];
-		if (ret >= 0 || ret < -4095)
-			return 0;
-#ifdef __TARGET_ARCH_x86
-		nr = BPF_CORE_READ(r, orig_ax);
-#else
-		nr = BPF_CORE_READ(r, syscallno);
-#endif
-		if (!wanted(nr) || compat(t, nr))
+		if (ret >= 0 || ret < -4095 || compat(t, nr))
 			return 0;
 		read_args(call.args, r);
 		if (ignored(t, nr, call.args, &call.file))

@@ -186,7 +186,7 @@ var itemsOf = map[string]string{
 	"ps": "ProcessList/properties/processes/items", "owner": "OwnerReport/properties/files/items",
 	"ns": "NamespaceList/properties/namespaces/items", "containers": "ContainerList/properties/containers/items",
 	"ls": "ContainerList/properties/containers/items", "doctor": "FindingList/properties/findings/items",
-	"access": "AccessAnswer",
+	"access": "AccessAnswer", "trace": "TraceEvent",
 }
 
 // validJSON holds what a command printed to the schema: one object after the other.
@@ -227,7 +227,7 @@ func validJSON(command string, out io.Reader) error {
 func checkedMain() {
 	if runner.IsStage(os.Args) || !slices.ContainsFunc(os.Args, func(arg string) bool {
 		return slices.Contains([]string{"json", "jsonl", "--batch", "-ojson", "-ojsonl", "--output=json"}, arg)
-	}) || len(os.Args) < 2 || os.Args[1] == "run" || os.Args[1] == "trace" || slices.Contains(os.Args, "--watch") {
+	}) || len(os.Args) < 2 || os.Args[1] == "run" && !slices.Contains(os.Args, "--dry-run") || slices.Contains(os.Args, "--watch") {
 		main()
 		return
 	}
@@ -240,4 +240,27 @@ func checkedMain() {
 		code = 99
 	}
 	os.Exit(code)
+}
+
+// What is not in the schema is found: a check that cannot fail is none.
+func TestSchemaRefuses(t *testing.T) {
+	const process = `"pid":1,"ppid":0,"pids":[1],"comm":"","args":[],"state":"S","host":{"uid":0,"gid":null,"user":"","group":""},"inside":{"uid":0,"gid":0,"user":"","group":""},` +
+		`"namespaces":{"user":1,"pid":1,"pid_for_children":1,"mnt":1,"net":1,"uts":1,"ipc":1,"cgroup":1,"time":null,"time_for_children":1},"container":null,"viewer":"host","role":null`
+	if err := validJSON("ps", strings.NewReader("{"+process+"}\n{"+process+"}")); err != nil {
+		t.Errorf("a process is refused: %v", err)
+	}
+	for what, text := range map[string]string{
+		"a key too many":      "{" + process + `,"more":1}`,
+		"a key that lacks":    "{" + strings.Replace(process, `"ppid":0,`, "", 1) + "}",
+		"a number as text":    "{" + strings.Replace(process, `"pid":1`, `"pid":"1"`, 1) + "}",
+		"null for a name":     "{" + strings.Replace(process, `"comm":""`, `"comm":null`, 1) + "}",
+		"null for a list":     "{" + strings.Replace(process, `"pids":[1]`, `"pids":null`, 1) + "}",
+		"another schema":      `{"schema":"nsview/v2","kind":"ProcessList","observer":{},"gaps":[],"processes":[]}`,
+		"a kind of no report": `{"schema":"nsview/v1","kind":"Nothing"}`,
+		"no JSON":             "{",
+	} {
+		if validJSON("ps", strings.NewReader(text)) == nil {
+			t.Errorf("%s is valid", what)
+		}
+	}
 }

@@ -81,12 +81,12 @@ type Args struct {
 	Whose string          `json:"whose,omitempty"`
 
 	// mounts
-	Source  string `json:"source,omitempty"`
-	Point   string `json:"point,omitempty"`
-	FSType  string `json:"fstype,omitempty"`
+	Source string `json:"source,omitempty"`
+	Point  string `json:"point,omitempty"`
+	FSType string `json:"fstype,omitempty"`
 
 	PointPath string `json:"point_path,omitempty"` // where Point leads, when it is /proc/self/fd/N
-	Options string `json:"options,omitempty"`
+	Options   string `json:"options,omitempty"`
 
 	IDs []int64 `json:"ids,omitempty"` // what a setuid or the like asked for, inside ids; -1 keeps one
 

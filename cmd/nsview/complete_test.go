@@ -24,6 +24,13 @@ IFS=' ' read -ra COMP_WORDS <<<"${1//:/ : }"
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_POINT=${#COMP_LINE}
 __start_nsview 2>/dev/null
 printf '%s\n' "${COMPREPLY[@]}"`,
+	// zsh's own _describe would draw them; those that begin with the word are what it would offer.
+	"zsh": `autoload -Uz compinit; compinit -u -D
+source <(nsview completion zsh)
+_describe() { print -rl -- ${(M)completions:#${words[CURRENT]}*} }
+words=(${(z)1}); [[ $1 == *" " ]] && words+=("")
+CURRENT=${#words}
+_nsview`,
 	"fish": `nsview completion fish | source
 complete -C $argv[1]`,
 }
@@ -96,6 +103,9 @@ func TestCompletionsInShells(t *testing.T) {
 				var got []string
 				for line := range strings.Lines(string(out)) {
 					name, _, _ := strings.Cut(strings.TrimRight(line, "\n"), "\t")
+					if shell == "zsh" {
+						name, _, _ = strings.Cut(name, ":") // before the description
+					}
 					got = append(got, strings.ReplaceAll(strings.TrimSpace(name), `\`, "")) // bash quotes a comma
 				}
 				for _, want := range tt.want {
@@ -124,20 +134,5 @@ func waitForContainer(t *testing.T, dir string, env []string, name string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no container %s: %v\n%s", name, err, out)
 		}
-	}
-}
-
-// The scripts for the other shells are at least scripts: zsh can read its own without running it.
-func TestCompletionScriptsParse(t *testing.T) {
-	zsh, err := exec.LookPath("zsh")
-	proctest.Need(t, "zsh", err == nil, "it reads its completion script")
-	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"nsview", "completion", "zsh"}, nil, &out, &errs); code != 0 {
-		t.Fatal(errs.String())
-	}
-	cmd := exec.Command(zsh, "-n", "/dev/stdin")
-	cmd.Stdin = &out
-	if text, err := cmd.CombinedOutput(); err != nil || len(text) > 0 {
-		t.Errorf("zsh -n: %v %s", err, text)
 	}
 }

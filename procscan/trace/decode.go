@@ -2,9 +2,9 @@ package trace
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -68,10 +68,11 @@ const maxText = 1024
 // decode is the event of a record.
 func (b *BPF) decode(raw []byte) (*events.Event, error) {
 	r := record{calls: b.calls, symbols: b.symbols}
-	n, err := binary.Decode(raw, binary.LittleEndian, &r.header)
-	if err != nil {
-		return nil, fmt.Errorf("decode a record of %d bytes: %w", len(raw), err)
+	const n = int(unsafe.Sizeof(r.header))
+	if len(raw) < n {
+		return nil, fmt.Errorf("decode a record of %d bytes: its header has %d", len(raw), n)
 	}
+	r.header = *(*header)(unsafe.Pointer(unsafe.SliceData(raw))) // both sides of it are this program's, in this machine's order
 	rest := raw[n:]
 	for i, size := range r.Len {
 		if int(size) > len(rest) {

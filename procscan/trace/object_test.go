@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"encoding/binary"
 	"os"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -27,6 +29,13 @@ func TestObjects(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A record is taken as it lies in memory: nothing may lie between its fields here that does not there.
+func TestHeaderHasNoPadding(t *testing.T) {
+	if packed, have := binary.Size(header{}), int(unsafe.Sizeof(header{})); packed != have {
+		t.Errorf("%d bytes, packed %d", have, packed)
 	}
 }
 

@@ -46,7 +46,7 @@ int fs_enter(u64 *ctx)
 	c = bpf_map_lookup_elem(&fs_calls, &nr);
 	if (!c || !c->wanted)
 		return 0;
-	t = (void *)bpf_get_current_task();
+	t = (void *)bpf_get_current_task_btf();
 	if (compat(t, nr)) {
 		lose(LOST_COMPAT);
 		return 0;
@@ -165,7 +165,7 @@ int fs_leave(u64 *ctx)
 	if (ret != -EPERM && ret != -EACCES && ret != -EROFS && ret != -EOVERFLOW)
 		goto out;
 	was = *a;
-	t = (void *)bpf_get_current_task();
+	t = (void *)bpf_get_current_task_btf();
 	c = bpf_map_lookup_elem(&fs_calls, &was.nr);
 	e = new_event(t, DENIED);
 	if (!e || !c)

@@ -81,23 +81,23 @@ static __always_inline void lose(u32 why)
 
 static __always_inline void read_ns(struct nsset *s, struct task_struct *t)
 {
-	struct nsproxy *p = BPF_CORE_READ(t, nsproxy);
+	struct nsproxy *p = t->nsproxy;
 	struct pid *pid = BPF_CORE_READ(t, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
 	struct upid up = {};
 
 	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
 			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
-	s->user = BPF_CORE_READ(t, cred, user_ns, ns.inum);
+	s->user = t->cred->user_ns->ns.inum;
 	s->pid = BPF_CORE_READ(up.ns, ns.inum);
-	s->pid_children = BPF_CORE_READ(p, pid_ns_for_children, ns.inum);
-	s->mnt = BPF_CORE_READ(p, mnt_ns, ns.inum);
-	s->net = BPF_CORE_READ(p, net_ns, ns.inum);
-	s->uts = BPF_CORE_READ(p, uts_ns, ns.inum);
-	s->ipc = BPF_CORE_READ(p, ipc_ns, ns.inum);
-	s->cgroup = BPF_CORE_READ(p, cgroup_ns, ns.inum);
-	s->time = BPF_CORE_READ(p, time_ns, ns.inum);
-	s->time_children = BPF_CORE_READ(p, time_ns_for_children, ns.inum);
+	s->pid_children = p->pid_ns_for_children->ns.inum;
+	s->mnt = p->mnt_ns->ns.inum;
+	s->net = p->net_ns->ns.inum;
+	s->uts = p->uts_ns->ns.inum;
+	s->ipc = p->ipc_ns->ns.inum;
+	s->cgroup = p->cgroup_ns->ns.inum;
+	s->time = p->time_ns->ns.inum;
+	s->time_children = p->time_ns_for_children->ns.inum;
 }
 
 /* innermost is the number of a process in its own PID namespace. */
@@ -122,21 +122,21 @@ static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
 	__builtin_memset(e, 0, HEADER);
 	e->time = bpf_ktime_get_boot_ns();
 	e->kind = kind;
-	e->pid = BPF_CORE_READ(t, tgid);
-	e->tid = BPF_CORE_READ(t, pid);
+	e->pid = t->tgid;
+	e->tid = t->pid;
 	e->inside = innermost(BPF_CORE_READ(t, signal, pids[1]));
-	e->ppid = BPF_CORE_READ(t, real_parent, tgid);
+	e->ppid = t->real_parent->tgid;
 	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &t->comm);
 	read_ns(&e->after, t);
-	c = BPF_CORE_READ(t, cred);
-	e->ids[0] = BPF_CORE_READ(c, uid.val);
-	e->ids[1] = BPF_CORE_READ(c, euid.val);
-	e->ids[2] = BPF_CORE_READ(c, suid.val);
-	e->ids[3] = BPF_CORE_READ(c, fsuid.val);
-	e->ids[4] = BPF_CORE_READ(c, gid.val);
-	e->ids[5] = BPF_CORE_READ(c, egid.val);
-	e->ids[6] = BPF_CORE_READ(c, sgid.val);
-	e->ids[7] = BPF_CORE_READ(c, fsgid.val);
+	c = t->cred;
+	e->ids[0] = c->uid.val;
+	e->ids[1] = c->euid.val;
+	e->ids[2] = c->suid.val;
+	e->ids[3] = c->fsuid.val;
+	e->ids[4] = c->gid.val;
+	e->ids[5] = c->egid.val;
+	e->ids[6] = c->sgid.val;
+	e->ids[7] = c->fsgid.val;
 	bpf_probe_read_kernel(&e->caps, sizeof(e->caps), &c->cap_effective);
 	return e;
 }

@@ -18,7 +18,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("tp_btf/task_newtask")
 int newtask(u64 *ctx)
 {
-	struct task_struct *child = (void *)ctx[0], *t = (void *)bpf_get_current_task();
+	struct task_struct *child = (void *)ctx[0], *t = (void *)bpf_get_current_task_btf();
 	u64 flags = ctx[1];
 	u32 tid = (u32)bpf_get_current_pid_tgid();
 	struct pending *p;
@@ -195,7 +195,7 @@ int enter(u64 *ctx)
 	if (!wanted(nr & ~0x40000000))
 		return 0;
 	__builtin_memset(&p, 0, sizeof(p));
-	t = (void *)bpf_get_current_task();
+	t = (void *)bpf_get_current_task_btf();
 	if (compat(t, nr)) {
 		lose(LOST_COMPAT);
 		return 0;
@@ -326,7 +326,7 @@ int leave(u64 *ctx)
 	if (!wanted(nr))
 		return 0;
 	__builtin_memset(&call, 0, sizeof(call));
-	t = (void *)bpf_get_current_task();
+	t = (void *)bpf_get_current_task_btf();
 	tid = (u32)bpf_get_current_pid_tgid();
 	entered = bpf_map_lookup_elem(&pending, &tid);
 	if (entered) {

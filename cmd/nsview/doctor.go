@@ -89,7 +89,7 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 func (a *app) diagnose(ctx context.Context, s *nsinspect.Snapshot, containers []int, host bool, budget time.Duration) *doctor.FindingList {
 	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: access.Fixes}
 	gaps := a.doctorFacts(ctx, facts, budget)
-	list := &doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}}
+	list := &doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}, Host: host}
 	list.Gaps = append(gapsOf(s, containers), gaps...)
 	if ctx.Err() != nil {
 		return list

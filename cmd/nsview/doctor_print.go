@@ -15,7 +15,7 @@ import (
 func printFindings(out io.Writer, list *doctor.FindingList, o render.TableOptions) error {
 	w := bufio.NewWriter(out)
 	if len(list.Findings) == 0 {
-		fmt.Fprintf(w, "nothing found in %s\n", counted(len(list.Containers), "container"))
+		fmt.Fprintln(w, "nothing found in "+lookedAt(list))
 		return w.Flush()
 	}
 	paint := func(code, text string) string {
@@ -46,6 +46,19 @@ func printFindings(out io.Writer, list *doctor.FindingList, o render.TableOption
 		}
 	}
 	return w.Flush()
+}
+
+// lookedAt is what doctor looked at, in words.
+func lookedAt(list *doctor.FindingList) string {
+	const grants = "the host's /etc/subuid, /etc/subgid, newuidmap and newgidmap"
+	switch containers := counted(len(list.Containers), "container"); {
+	case !list.Host:
+		return containers
+	case len(list.Containers) == 0:
+		return grants
+	default:
+		return containers + " and " + grants
+	}
 }
 
 // printFix prints one fix and its commands, which are quoted already.

@@ -72,6 +72,7 @@ type Finding struct {
 type FindingList struct {
 	nsinspect.Report
 	Containers []string  `json:"containers"` // that were looked at, as TARGETs
+	Host       bool      `json:"host"`       // the host's own grants were looked at too: /etc/subuid, /etc/subgid, newuidmap, newgidmap
 	Findings   []Finding `json:"findings"`   // by target, "host" first, and the worst first
 }
 

@@ -157,6 +157,9 @@ func verbs(n *Node, perm uint32) string {
 			list = append(list, w)
 		}
 	}
+	if n := len(list) - 1; n > 1 {
+		return strings.Join(list[:n], ", ") + " and " + list[n]
+	}
 	return strings.Join(list, " and ")
 }
 

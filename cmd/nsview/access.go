@@ -53,8 +53,10 @@ could not be asked.`,
   nsview access --user app:www web /srv/f read   for another user there
   nsview access --explain 4711 /srv/f read       with every check that was made`,
 		ValidArgsFunction: a.completeAccess,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case cmd.Flags().Changed("user") && f.user == "":
+				return usageError("leave --user out to ask for TARGET itself", "--user needs a user, not an empty one")
 			case f.batch && len(args) > 0:
 				return usageError("nsview access --batch <questions", "--batch reads its questions from standard input, not \"%s\"", args[0])
 			case f.batch && (f.user != "" || f.explain):

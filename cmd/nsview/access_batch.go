@@ -22,7 +22,7 @@ type batchRequest struct {
 	Op     string          `json:"op"`
 	Path   *string         `json:"path"` // "" is a path too, one that does not exist
 	Args   []string        `json:"args"`
-	User   string          `json:"user"`
+	User   *string         `json:"user"`
 }
 
 // batchAnswer is the line that answers it.
@@ -122,13 +122,19 @@ func (k *asker) batch(ctx context.Context, line []byte) batchAnswer {
 		err = errors.New("the question has no path")
 	case r.Op == "":
 		err = errors.New("the question has no op")
+	case r.User != nil && *r.User == "":
+		err = errors.New("the user of the question is empty: leave it out to ask for the target itself")
 	case strings.Contains(*r.Path+strings.Join(r.Args, ""), "\x00"):
 		err = errors.New("a path has no NUL byte")
 	}
 	if err != nil {
 		return batchUndecided(&r, err)
 	}
-	v, err := k.ask(ctx, question{Target: r.Target, Path: *r.Path, Op: r.Op, Args: r.Args, User: r.User})
+	q := question{Target: r.Target, Path: *r.Path, Op: r.Op, Args: r.Args}
+	if r.User != nil {
+		q.User = *r.User
+	}
+	v, err := k.ask(ctx, q)
 	if err != nil {
 		return batchUndecided(&r, err)
 	}

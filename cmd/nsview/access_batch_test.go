@@ -61,6 +61,8 @@ func TestBatchAnswersEveryLine(t *testing.T) {
 		{`{"id":17,"target":"web","op":"read","path":"/f"}`, "17", ""},
 		{`{"target":"web","op":"chown","path":"/f","args":["-1","5"]}`, "", ""},
 		{`{"id":"u","target":"web","op":"read","path":"/f","user":"app:www"}`, "u", ""},
+		{`{"id":"n","target":"web","op":"read","path":"/f","user":null}`, "n", ""},
+		{`{"id":"v","target":"web","op":"read","path":"/f","user":""}`, "v", "the user of the question is empty"},
 		{`{"id":"e","target":"web","op":"read","path":""}`, "e", ""},
 		{`{"id":"b","target":"web","op":"raed","path":"/f"}`, "b", `unknown operation "raed": did you mean read?`},
 		{`{"id":"c","target":"web","op":"read"}`, "c", "the question has no path"},

@@ -121,6 +121,7 @@ func (a *app) drawGraph(ctx context.Context, f *graphFlags, s *nsinspect.Snapsho
 		return list.Gaps, a.writeGraph(namespacePicture(list.Namespaces, s.Subset(query)))
 	}
 	list := s.ContainerList(targets, false)
+	dropOwnMounts(list)
 	a.volumeOwners(ctx, s, list)
 	if f.of != "volumes" {
 		gids := f.of == "gids"

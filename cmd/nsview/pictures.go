@@ -134,6 +134,14 @@ func listed(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
+// dropOwnMounts takes the engines' own mounts (/etc/hosts and the like) from the volumes: nobody asked for them.
+func dropOwnMounts(list *nsinspect.ContainerList) {
+	for i := range list.Containers {
+		c := &list.Containers[i]
+		c.Volumes = slices.DeleteFunc(c.Volumes, func(v nsinspect.Volume) bool { return c.OwnMount(v.Point) })
+	}
+}
+
 // volumeMarks are the owners of volumes as containers see them, numbered as on this side: after the map of an idmapped
 // mount.
 func volumeMarks(rows []nsinspect.ContainerRow, gids bool) []idMark {
@@ -150,7 +158,7 @@ func volumeMarks(rows []nsinspect.ContainerRow, gids bool) []idMark {
 		for j := range c.Volumes {
 			v := &c.Volumes[j]
 			_, inside := volumeViews(v)
-			if inside == nil || c.OwnMount(v.Point) {
+			if inside == nil {
 				continue
 			}
 			id := inside.Host.UID
@@ -210,9 +218,6 @@ func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *pi
 		c := &rows[i]
 		for j := range c.Volumes {
 			v := &c.Volumes[j]
-			if c.OwnMount(v.Point) {
-				continue
-			}
 			host, inside := volumeViews(v)
 			lines := []string{volumeSource(v)}
 			if host != nil {

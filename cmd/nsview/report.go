@@ -66,6 +66,7 @@ func (a *app) writeReport(ctx context.Context, args []string, budget time.Durati
 		}
 	}
 	list := s.ContainerList(targets, true)
+	dropOwnMounts(list)
 	a.volumeOwners(ctx, s, list)
 	findings := a.diagnose(ctx, s, containers, host, budget)
 	if ctx.Err() != nil {

@@ -113,9 +113,7 @@ func (j *judge) unreachable(i int, v *nsinspect.Volume, a *Answer) {
 // refused is the finding about one refusal, of a question that was asked on that walk.
 func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, walk *access.Walk, q question, verdict *access.Verdict) Finding {
 	f := Finding{ID: q.id, Severity: Error, Target: j.viewers[i], Path: a.Path}
-	if j.Fix != nil {
-		f.Fixes = j.Fix(a.Subject, walk, q.op, *verdict)
-	}
+	f.Fixes = j.fixes(v, a, walk, q, verdict)
 	at := verdict.Component
 	if at == "" {
 		at = a.Path
@@ -135,6 +133,26 @@ func (j *judge) refused(i int, v *nsinspect.Volume, a *Answer, walk *access.Walk
 		f.Meaning = meaningOf(q.id)
 	}
 	return f
+}
+
+// fixes are what would lift one refusal. A directory is to be searched, read and, unless it is mounted read-only, written:
+// a fix has all of that at once, since whoever is told of one letter at a time fixes one volume three times.
+func (j *judge) fixes(v *nsinspect.Volume, a *Answer, walk *access.Walk, q question, verdict *access.Verdict) []access.Fix {
+	if j.Fix == nil {
+		return nil
+	}
+	if n := walk.Reached(); n != nil && n.Type == access.Directory && q.op.Op == access.OpEaccess {
+		all := access.Operation{Op: access.OpEaccess, Args: []string{"rwx"}, Mode: 7}
+		if v != nil && v.ReadOnly {
+			all = access.Operation{Op: access.OpEaccess, Args: []string{"rx"}, Mode: 5}
+		}
+		if whole := j.decide(a.Subject, walk, all); whole.Verdict == access.Deny {
+			if list := j.Fix(a.Subject, walk, all, whole); len(list) > 0 {
+				return list
+			}
+		}
+	}
+	return j.Fix(a.Subject, walk, q.op, *verdict)
 }
 
 func meaningOf(id ID) string {

@@ -49,7 +49,7 @@ func (j *judge) groupsDropped(i int) {
 	held := j.groupsOfUser(ns.OwnerUID)
 	for _, a := range j.answersOf(i, true) {
 		node := a.Walk.Reached()
-		if node == nil || node.Mode&0o070 == 0 || !node.GID.Known || !slices.Contains(held, node.GID.Seen) || inGroup(a.Subject, node.GID.Seen) {
+		if node == nil || !groupAdds(node) || !node.GID.Known || !slices.Contains(held, node.GID.Seen) || inGroup(a.Subject, node.GID.Seen) {
 			continue
 		}
 		j.add(Finding{
@@ -60,6 +60,15 @@ func (j *judge) groupsDropped(i int) {
 		})
 		return
 	}
+}
+
+// groupAdds reports whether members of a file's group may do what others may not. With an ACL the bits of the group in the
+// mode are its mask and not the group's own.
+func groupAdds(n *access.Node) bool {
+	if n.ACL == nil {
+		return n.Mode>>3&^n.Mode&7 != 0
+	}
+	return n.Mode&0o070 != 0
 }
 
 // keepGroups is how an engine leaves a container the groups of its user.

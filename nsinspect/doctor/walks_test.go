@@ -82,6 +82,25 @@ func TestFixesAreOffered(t *testing.T) {
 	}
 }
 
+// Whoever follows the fix of a volume that may not even be searched can then use it.
+func TestFixIsWhole(t *testing.T) {
+	for _, options := range [][]string{nil, {"ro"}} {
+		f := host()
+		f.Snapshot.Processes[0].Cred = cred(999)
+		f.Snapshot.MountTables[1].Mounts[2].Options = options
+		answer(f, 0, 0o700).Walk.Steps[0].Found.Host = "/srv/data"
+		f.Fix = access.Fixes
+		permission := "rwx"
+		if options != nil {
+			permission = "rx"
+		}
+		found := want(t, f, Traverse, "error docker:web /data")
+		if len(found[0].Fixes) == 0 || !slices.Equal(found[0].Fixes[0].Commands, []string{"setfacl -m u:999:" + permission + " -- /srv/data"}) || !found[0].Fixes[0].Proven {
+			t.Errorf("mounted %v: fixes %+v", options, found[0].Fixes)
+		}
+	}
+}
+
 func TestSocketAndDeviceGroup(t *testing.T) {
 	for typ, c := range map[access.Type]struct {
 		id     ID
@@ -135,6 +154,10 @@ func TestGroupsDropped(t *testing.T) {
 	if !strings.Contains(found[0].Evidence, "group media (3000), which user alice (1001) is in") {
 		t.Errorf("evidence %q", found[0].Evidence)
 	}
+	a.Walk.Steps[0].Found.Mode = 0o755 // members may do what all others may
+	wantBy(t, f, allow, GroupsLost)
+	a.Walk.Steps[0].Found.Mode = 0o775
+	wantBy(t, f, allow, GroupsLost, "warning docker:web /data")
 	a.Subject.Cred.Groups = []idmap.Kernel{3000}
 	wantBy(t, f, allow, GroupsLost)
 }

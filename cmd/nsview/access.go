@@ -71,6 +71,12 @@ could not be asked.`,
 			if err := a.format(cmd, accessFormats()...); err != nil {
 				return err
 			}
+			if a.columns != "" && len(args) > 2 {
+				return usageError("leave "+args[2]+" out", "-O chooses columns of the table of operations")
+			}
+			if err := a.checkColumns(accessColumns()); err != nil {
+				return err
+			}
 			if f.batch {
 				if asked != "" && asked != "json" || a.template != "" {
 					return usageError("", "--batch answers in lines of JSON")
@@ -82,13 +88,13 @@ could not be asked.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.user, "user", "u", "", "ask for this user of TARGET's, `U[:G]`, names or numbers")
-	flags.BoolVar(&f.explain, "explain", false, "show every check, in the kernel's order")
+	flags.BoolVar(&f.explain, "explain", false, "show every check, in the kernel's order; with an OP -o wide does the same")
 	flags.BoolVar(&f.batch, "batch", false, "answer questions that are read as lines of JSON")
-	a.outputFlags(cmd, accessFormats(), nil)
+	a.outputFlags(cmd, accessFormats(), accessColumns)
 	return cmd
 }
 
-func accessFormats() []string { return []string{"table", "json"} }
+func accessFormats() []string { return []string{"table", "wide", "json"} }
 
 // operationsHelp lists the operations for the help text.
 func operationsHelp() string {
@@ -182,7 +188,7 @@ func (a *app) access(ctx context.Context, f *accessFlags, args []string) error {
 	if a.structured() {
 		err = a.printData(a.out, accessVerdict{report, v}, nil)
 	} else {
-		err = a.printVerdict(&v, f.explain || a.verbose)
+		err = a.printVerdict(&v, f.explain || a.verbose || a.wide())
 		a.accessNotes(asker, q)
 	}
 	if err != nil {
@@ -207,7 +213,7 @@ func (a *app) accessCommon(ctx context.Context, asker *asker, q question) error 
 	if a.structured() {
 		return a.printData(a.out, r, r.Verdicts)
 	}
-	if err := accessTable(r.Verdicts).Render(a.out, a.tableOptions()); err != nil {
+	if err := a.printTable(a.out, accessTable(r.Verdicts, a.wide())); err != nil {
 		return err
 	}
 	a.accessAssumptions(r.Verdicts)

@@ -87,14 +87,24 @@ func stepTable(steps []access.Step) *render.Table {
 	return t
 }
 
-// accessTable has a line for every operation that was asked.
-func accessTable(verdicts []access.Verdict) *render.Table {
+// accessColumns are those that -O chooses from.
+func accessColumns() []string { return accessTable(nil, true).Columns() }
+
+// accessTable has a line for every operation that was asked; wide has the path on the host and the sentence besides.
+func accessTable(verdicts []access.Verdict, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"OPERATION", "VERDICT", "ERRNO", "CHECK", "COMPONENT"}}
 	t.KeepEnd = []int{len(t.Header) - 1}
+	if wide {
+		t.Header = append(t.Header, "HOST-PATH", "WHY")
+	}
 	for i := range verdicts {
 		v := &verdicts[i]
 		words := append([]string{v.Op}, v.Args...)
-		t.Rows = append(t.Rows, []string{strings.Join(words, " "), string(v.Verdict), string(v.Errno), string(v.Rule), v.Component})
+		row := []string{strings.Join(words, " "), string(v.Verdict), string(v.Errno), string(v.Rule), v.Component}
+		if wide {
+			row = append(row, v.HostPath, v.Explanation)
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

@@ -43,6 +43,9 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 			if err := a.format(cmd, capsFormats()...); err != nil {
 				return err
 			}
+			if err := a.checkColumns(capsColumns()); err != nil {
+				return err
+			}
 			if file == "" && cmd.Flags().Changed("file") {
 				return usageError("", "--file is empty")
 			}
@@ -59,11 +62,13 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 		}
 		return a.completePaths(cmd, args[0], word)
 	})
-	a.outputFlags(cmd, capsFormats(), nil)
+	a.outputFlags(cmd, capsFormats(), capsColumns)
 	return cmd
 }
 
-func capsFormats() []string { return []string{"table", "json"} }
+func capsFormats() []string { return []string{"table", "wide", "json"} }
+
+func capsColumns() []string { return capsTable(&access.CapReport{}).Columns() }
 
 func (a *app) caps(ctx context.Context, args []string, file string) error {
 	r, err := a.capReport(ctx, args, file)
@@ -159,8 +164,8 @@ func userNSOf(s *nsinspect.Snapshot, t *nsinspect.Target) nsinspect.Inode {
 	return inode
 }
 
-// printCaps prints a line for every user namespace, and two for a file.
-func (a *app) printCaps(r *access.CapReport) error {
+// capsTable has a line for every user namespace, and two for a file.
+func capsTable(r *access.CapReport) *render.Table {
 	t := &render.Table{Header: []string{"OVER", "NAMESPACE", "USERNS", "COUNTS", "REASON", "MEANING"}}
 	t.Spare = columnsOf(t.Header, "MEANING")
 	for i := range r.Over {
@@ -180,7 +185,15 @@ func (a *app) printCaps(r *access.CapReport) error {
 			[]string{f.Path, "", r.UserNS.String(), capsText(f.Result, f.Caps), "file", ids + f.Detail},
 			[]string{f.Path, "", r.UserNS.String(), answerText(f.Owner), "as-owner", f.OwnerDetail})
 	}
-	if err := t.Render(a.out, a.tableOptions()); err != nil {
+	return t
+}
+
+func (a *app) printCaps(r *access.CapReport) error {
+	t := capsTable(r)
+	if a.wide() {
+		t.Spare = nil
+	}
+	if err := a.printTable(a.out, t); err != nil {
 		return err
 	}
 	a.gaps(gapsAbout(r.Gaps, r.PID))

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -22,7 +21,7 @@ import (
 type BPF struct {
 	collection *ebpf.Collection
 	programs   []string
-	links      []link.Link
+	links      []int             // descriptors
 	calls      map[uint32]fsCall // with Options.Denied
 	symbols    symbols
 	reader     *ringbuf.Reader
@@ -108,7 +107,7 @@ func (b *BPF) attach() (err error) {
 	}
 	b.boot = bootTime()
 	for _, name := range b.programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: b.collection.Programs[name]})
+		l, err := attach(b.collection.Programs[name])
 		if err != nil {
 			return fmt.Errorf("attach the BPF program %s: %w", name, loadError(err))
 		}
@@ -173,8 +172,8 @@ func (b *BPF) Run(ctx context.Context, see func(*events.Event) error) error {
 }
 
 func (b *BPF) detach() {
-	for _, l := range b.links {
-		_ = l.Close() // of a descriptor
+	for _, fd := range b.links {
+		_ = unix.Close(fd)
 	}
 	b.links = nil
 }

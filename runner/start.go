@@ -69,8 +69,12 @@ func (r *start) run() error {
 	}
 	r.root, r.trees = root, trees
 	r.files = append(append(r.files, root), trees...)
-	r.container.signal = newForwarder()
-	if err := r.fork(); err != nil {
+	// Meanwhile the stage starts. A signal that comes first ends this process, and so the stage.
+	listening := make(chan *forwarder, 1)
+	go func() { listening <- newForwarder() }()
+	err = r.fork()
+	r.container.signal = <-listening
+	if err != nil {
 		return err
 	}
 	m, pid, err := r.parent.receive()

@@ -70,10 +70,12 @@ func (f *forwarder) forwardTo(pid int) {
 	}
 }
 
+// stop ends the forwarding. That signals have their former meaning again is not waited for: the runtime takes two turns
+// of a thread of its own for each of them, and nearly always this process is about to end.
 func (f *forwarder) stop() {
-	signal.Stop(f.signals)
 	close(f.done)
 	f.wg.Wait()
+	go signal.Stop(f.signals)
 }
 
 // release says that pid is about to be reaped: its number may then be somebody else's.

@@ -311,7 +311,12 @@ func setFlag(path string, flag int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flag)
+	old, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return err
+	}
+	// ext4 has others, and sees a request in those that are missing.
+	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, old&^(flagImmutable|flagAppend)|flag)
 }
 
 // aclValue is the ACL of a text like "user::rwx,user:1000:r-x,group::---,mask::rwx,other::---" as the kernel takes it

@@ -10,7 +10,7 @@ func (j *judge) chmod() {
 	}
 	n := at.node
 	if j.wantWrite(n) && j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrMode) && (j.askServer(n) || j.needOwner(n)) {
-		_ = j.copyUp(n) && j.mounterSets(n, attrMode)
+		_ = j.changed(n) && j.mounterSets(n, attrMode)
 	}
 }
 
@@ -67,7 +67,9 @@ func (j *judge) chown() {
 	if killing && !j.ownerOrCap(n) && !j.deny(n, RuleSUIDKill, "EPERM", "its set-id bits go with a new owner, which only its owner or CAP_FOWNER may do") {
 		return
 	}
-	_ = j.copyUp(n) && (!setUID && !setGID || j.mounterSets(n, attrOwner))
+	if j.changed(n) && (!setUID && !setGID || j.mounterSets(n, attrOwner)) && n.Overlay != nil && n.Overlay.Upper && n.Overlay.Real != nil {
+		j.flagsOfFS(n.Overlay.Real, killing) // ovl_setattr() has it changed there
+	}
 }
 
 // flagsOfFS is what ext4_setattr() and f2fs_setattr() ask besides: nothing changes of an immutable file, not even when
@@ -127,7 +129,7 @@ func (j *judge) utimes() {
 	n := at.node
 	if j.op.Op == OpUtimes {
 		if j.flags(n) && j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) && (j.askServer(n) || j.needOwner(n)) {
-			_ = j.copyUp(n) && j.mounterSets(n, attrTimes)
+			_ = j.changed(n) && j.mounterSets(n, attrTimes)
 		}
 		return
 	}
@@ -144,7 +146,7 @@ func (j *judge) utimes() {
 	if j.ownerOrCap(n) || j.permission(n, wantW) {
 		if j.needMapped(n, "EOVERFLOW") && j.setattr(n, attrTimes) {
 			j.askServer(n)
-			_ = j.copyUp(n) && j.mounterSets(n, attrTimes)
+			_ = j.changed(n) && j.mounterSets(n, attrTimes)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (j *judge) createFile(at found) {
 }
 
 // madeIn is what the file system does when a directory gets an entry.
-func (j *judge) madeIn(dir *Node) bool { return j.copyUp(dir) }
+func (j *judge) madeIn(dir *Node) bool { return j.changed(dir) }
 
 // make is mkdir(2), mknod(2), symlink(2) (filename_create() and vfs_*()).
 func (j *judge) make() {

@@ -157,6 +157,9 @@ func (e *explainer) mountRule() string {
 		}
 		return text
 	case RuleROSuper:
+		if e.node != nil && e.node.Overlay != nil && e.node.Overlay.UpperReadOnly == Yes && !e.node.Mount.Super.ReadOnly {
+			return e.superText() + " keeps changes on another file system, that of its upper layer, which has become read-only"
+		}
 		return e.superText() + " itself is read-only (ro), not only this mount of it"
 	case RuleNoExec:
 		return e.mountText() + " has the flag noexec: nothing on it is executed"

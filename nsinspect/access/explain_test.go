@@ -162,6 +162,7 @@ func TestExplainDenied(t *testing.T) {
 		{rule: RuleProtectedHardlinks, want: "fs.protected_hardlinks"},
 		{rule: RuleROMount, errno: "EROFS", op: "write", want: who + "cannot write /data/f: the mount at /data has the flag ro (the mount only: the file system itself is writable)"},
 		{rule: RuleROSuper, errno: "EROFS", op: "write", want: "the ext4 file system at /data itself is read-only (ro)"},
+		{rule: RuleROSuper, errno: "EROFS", op: "write", facts: func(_ *Subject, w *Walk) { file(w).Overlay = &Overlay{UpperReadOnly: Yes} }, want: "that of its upper layer, which has become read-only"},
 		{rule: RuleNoExec, want: "the mount at /data has the flag noexec"},
 		{rule: RuleNoDev, want: "the flag nodev"},
 		{rule: RuleSBNoDev, want: "was mounted in a user namespace"},

@@ -273,16 +273,20 @@ type Super struct {
 
 // Overlay is what overlayfs has below one of its files.
 type Overlay struct {
-	Missing    string          `json:"missing,omitempty"`    // why the layers could not be told
-	Upper      bool            `json:"upper"`                // the file is in the upper layer: no copy-up is needed
-	Writable   bool            `json:"writable"`             // there is an upper layer
-	Unhindered bool            `json:"unhindered,omitempty"` // no layer can refuse who mounted it or be in the way of a copy-up: Real was not looked for
-	Redirect   Fact            `json:"redirect"`             // a directory that has a lower layer can be renamed (redirect_dir); told for renames
-	Merged     bool            `json:"merged,omitempty"`     // a directory that has a lower layer below it
-	Real       *Node           `json:"real"`                 // the file in its topmost layer, through the layer's mount
-	Below      []*Node         `json:"below,omitempty"`      // the directories that are merged below Real; told only of one that may go
-	CopyUp     []*Node         `json:"copy_up,omitempty"`    // real parents, top down, that a change would have to copy up first
-	MounterNS  nsinspect.Inode `json:"mounter_ns"`           // user namespace of who mounted it, assumed to hold all capabilities there
+	Missing    string `json:"missing,omitempty"`    // why the layers could not be told
+	Upper      bool   `json:"upper"`                // the file is in the upper layer: no copy-up is needed
+	Writable   bool   `json:"writable"`             // there is an upper layer
+	Unhindered bool   `json:"unhindered,omitempty"` // no layer can refuse who mounted it or be in the way of a copy-up: Real was not looked for
+	// UpperReadOnly: the file system of the upper layer is read-only, which the overlay itself does not show: somebody made it
+	// so later, or the kernel after an error of the disk.
+	UpperReadOnly Fact `json:"upper_read_only"`
+
+	Redirect  Fact            `json:"redirect"`          // a directory that has a lower layer can be renamed (redirect_dir); told for renames
+	Merged    bool            `json:"merged,omitempty"`  // a directory that has a lower layer below it
+	Real      *Node           `json:"real"`              // the file in its topmost layer, through the layer's mount
+	Below     []*Node         `json:"below,omitempty"`   // the directories that are merged below Real; told only of one that may go
+	CopyUp    []*Node         `json:"copy_up,omitempty"` // real parents, top down, that a change would have to copy up first
+	MounterNS nsinspect.Inode `json:"mounter_ns"`        // user namespace of who mounted it, assumed to hold all capabilities there
 }
 
 // ACLTag is the kind of an ACL entry.

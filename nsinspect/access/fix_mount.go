@@ -121,6 +121,9 @@ func superChanges(p problem, n *Node) []change {
 	if p.s.PID == 0 || n.Mount.Super == nil || n.Overlay != nil && !n.Overlay.Writable {
 		return nil
 	}
+	if o := n.Overlay; o != nil && o.UpperReadOnly == Yes && !n.Mount.Super.ReadOnly {
+		return []change{upperChange()}
+	}
 	m := *n.Mount
 	m.ReadOnly = false
 	flags := mountFlags(&m, "rw")
@@ -144,4 +147,21 @@ func superChanges(p problem, n *Node) []change {
 			})
 		},
 	}}
+}
+
+// upperChange makes the file system of an overlay's upper layer writable. Whoever made it read-only, maybe the kernel after an
+// error, knows why.
+func upperChange() change {
+	return change{
+		kind: kindMount, rank: rankSuper, title: "make the file system of the overlay's upper layer writable again",
+		how:   "mount -o remount,rw on that file system; when nobody made it read-only the kernel did after an error, which dmesg tells: check it first (fsck)",
+		opens: "whoever has permission may write to that file system, wherever it is mounted writable",
+		apply: func(_ *Subject, w *Walk) {
+			eachNode(w, func(x *Node) {
+				if x.Overlay != nil && x.Overlay.UpperReadOnly == Yes {
+					x.Overlay.UpperReadOnly = No
+				}
+			})
+		},
+	}
 }

@@ -171,7 +171,7 @@ func (j *judge) opened(n *Node, want uint32) {
 				j.assume(n.Path + " is not being executed (ETXTBSY)")
 			}
 		}
-		if n.Type == Regular && !j.copyUp(n) {
+		if n.Type == Regular && !j.changed(n) {
 			return
 		}
 	}
@@ -208,7 +208,7 @@ func (j *judge) truncate() {
 	}
 	if ok && (n.Append != Yes || j.deny(n, RuleAppend, "EPERM", "the file is append-only")) {
 		j.assume(n.Path + " is not being executed (ETXTBSY)")
-		j.copyUp(n)
+		j.changed(n)
 	}
 }
 

@@ -9,6 +9,10 @@ func (j *judge) mounterPermission(n *Node, want uint32) bool {
 	if o == nil || o.Unhindered {
 		return true
 	}
+	changes := want&wantW != 0 && (n.Type == Regular || n.Type == Directory || n.Type == Symlink)
+	if changes && o.Upper && !j.upperWritable(n) {
+		return false
+	}
 	mounter := j.mounter(o)
 	if mounter == nil {
 		j.assume("who mounted the overlay may use its layers")
@@ -21,7 +25,7 @@ func (j *judge) mounterPermission(n *Node, want uint32) bool {
 		j.assume("who mounted the overlay may use its layers")
 		return true
 	}
-	if !o.Upper && want&wantW != 0 && (n.Type == Regular || n.Type == Directory || n.Type == Symlink) {
+	if !o.Upper && changes {
 		want = want&^wantW | wantR
 	}
 	return j.asMounter(mounter, n, func() bool { return mounter.permission(o.Real, want) })
@@ -71,12 +75,29 @@ func (j *judge) asMounter(m *judge, n *Node, check func() bool) bool {
 	return j.deny(n, RuleOverlayMounter, last.Errno, "who mounted the overlay is refused by its layer: "+last.Detail)
 }
 
+// upperWritable refuses a change where the file system of the upper layer is read-only.
+func (j *judge) upperWritable(n *Node) bool {
+	switch n.Overlay.UpperReadOnly {
+	case Yes:
+		return j.deny(n, RuleROSuper, "EROFS", "the file system of the overlay's upper layer is read-only")
+	case NotTold:
+		j.assume("the file system of the overlay's upper layer is writable")
+	}
+	return true
+}
+
+// changed is what a change to a file of an overlay comes to last: it is copied up unless it is in the upper layer already,
+// and the change is made there (ovl_want_write() in fs/overlayfs/util.c).
+func (j *judge) changed(n *Node) bool {
+	return n.Overlay == nil || j.copyUp(n) && j.upperWritable(n)
+}
+
 // copyUp is what a change to a file of a lower layer needs first: its parents and itself are made in the upper layer, by
 // who mounted the overlay (fs/overlayfs/copy_up.c).
 func (j *judge) copyUp(n *Node) bool {
 	o := n.Overlay
-	if o == nil || o.Unhindered || o.Upper || o.Real == nil {
-		if o != nil && o.Real == nil && !o.Unhindered {
+	if o.Unhindered || o.Upper || o.Real == nil {
+		if o.Real == nil && !o.Unhindered {
 			j.assume("what the overlay has to copy up can be")
 		}
 		return true
@@ -86,23 +107,43 @@ func (j *judge) copyUp(n *Node) bool {
 		return true
 	}
 	for _, real := range append(o.CopyUp[:len(o.CopyUp):len(o.CopyUp)], o.Real) {
-		if !m.uidMapped(real.UID.Seen) || !m.gidMapped(real.GID.Seen) {
-			return j.deny(n, RuleOverlayCopyUp, "EOVERFLOW", "copy-up of "+real.Path+": its owner is not mapped in the user namespace of who mounted the overlay")
-		}
-		for _, a := range []*ACL{real.ACL, real.DefaultACL} {
-			if a == nil {
-				continue
-			}
-			for _, e := range a.Entries {
-				if e.Tag == ACLUser && !m.uidMapped(e.ID) || e.Tag == ACLGroup && !m.gidMapped(e.ID) {
-					return j.deny(n, RuleOverlayCopyUp, "EINVAL", "copy-up of "+real.Path+": its ACL names an id that is not mapped in the user namespace of who mounted the overlay")
-				}
-			}
+		// ovl_copy_up_one() asks for the owner before it wants to write, and for the rest after that.
+		if !j.ownerCopies(m, n, real) || !j.upperWritable(n) || !j.aclsCopy(m, n, real) {
+			return false
 		}
 	}
 	// ovl_copy_xattr() reads them as the mounter.
 	if !m.seesFileCaps(o.Real) {
 		return j.deny(n, RuleOverlayCopyUp, "EOVERFLOW", "copy-up of "+o.Real.Path+": its file capabilities are for a root that is none for who mounted the overlay")
+	}
+	return true
+}
+
+// ownerCopies refuses a copy of a file whose owner has no number for who mounted the overlay.
+func (j *judge) ownerCopies(m *judge, n, real *Node) bool {
+	switch {
+	case !real.UID.Known || !real.GID.Known:
+		j.hinge(n.Path, RuleOverlayCopyUp, "EOVERFLOW", "the owner of "+real.Path+" as its mount shows it")
+	case !m.uidMapped(real.UID.Seen) || !m.gidMapped(real.GID.Seen):
+		return j.deny(n, RuleOverlayCopyUp, "EOVERFLOW", "copy-up of "+real.Path+": its owner is not mapped in the user namespace of who mounted the overlay")
+	}
+	return true
+}
+
+// aclsCopy refuses a copy of a file whose ACLs name who has no number for who mounted the overlay.
+func (j *judge) aclsCopy(m *judge, n, real *Node) bool {
+	if real.ACLMissing != "" && !m.ns.Initial {
+		j.hinge(n.Path, RuleOverlayCopyUp, "EINVAL", "the ACL of "+real.Path+": "+real.ACLMissing)
+	}
+	for _, a := range []*ACL{real.ACL, real.DefaultACL} {
+		if a == nil {
+			continue
+		}
+		for _, e := range a.Entries {
+			if e.Tag == ACLUser && !m.uidMapped(e.ID) || e.Tag == ACLGroup && !m.gidMapped(e.ID) {
+				return j.deny(n, RuleOverlayCopyUp, "EINVAL", "copy-up of "+real.Path+": its ACL names an id that is not mapped in the user namespace of who mounted the overlay")
+			}
+		}
 	}
 	return true
 }

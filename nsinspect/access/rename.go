@@ -111,7 +111,7 @@ func (j *judge) moved(from, to found) {
 	if to.node != nil && !exchange && to.node.Type == Directory && !j.empty(to.node) {
 		return
 	}
-	if j.copyUp(from.node) && j.madeIn(from.dir) && j.madeIn(to.dir) && (!exchange || j.copyUp(to.node)) && j.mounterRemoves(from.dir, from.node) && to.node != nil {
+	if j.changed(from.node) && j.madeIn(from.dir) && j.madeIn(to.dir) && (!exchange || j.changed(to.node)) && j.mounterRemoves(from.dir, from.node) && to.node != nil {
 		j.mounterRemoves(to.dir, to.node)
 	}
 }
@@ -158,7 +158,7 @@ func (j *judge) link() {
 		j.deny(n, RuleIsDir, "EPERM", "a directory has one name only")
 		return
 	}
-	if j.copyUp(n) {
+	if j.changed(n) {
 		j.madeIn(to.dir)
 	}
 }

@@ -16,6 +16,15 @@ func TestUnseen(t *testing.T) {
 			file(w).Mount = &mount
 		}
 	}
+	lower := func(edit func(*Node)) func(*Subject, *Walk) {
+		return func(s *Subject, w *Walk) {
+			real := *file(w)
+			real.UID, real.GID = seen(100999), seen(100999)
+			edit(&real)
+			file(w).Overlay = &Overlay{Writable: true, UpperReadOnly: No, Real: &real, MounterNS: childNS}
+			w.Host.Kernel = Kernel{6, 18}
+		}
+	}
 	tests := []struct {
 		name, op string
 		subject  func() *Subject
@@ -49,6 +58,18 @@ func TestUnseen(t *testing.T) {
 		{name: "B28 chown on NFS, as root", op: "chown 5 5", subject: hostRoot, facts: on("nfs4"), verdict: Unknown, rule: RuleFS, says: "what the server of the nfs4 file system decides"},
 		{name: "C18 chown on vfat, as root", op: "chown 5 5", subject: hostRoot, facts: on("vfat"), verdict: Unknown, rule: RuleFS, says: "stores neither owner nor mode"},
 		{name: "C18 chmod on exfat, as its owner", op: "chmod 600", subject: ownerOfFile, facts: on("exfat"), verdict: Unknown, rule: RuleFS, says: "mount options uid, gid"},
+		{
+			name: "the ACL of what has to be copied up", op: "chmod 600", subject: ownerOfFile, verdict: Unknown, rule: RuleOverlayCopyUp, says: "the ACL of /data/f: refused",
+			facts: lower(func(real *Node) { real.ACLMissing = "refused" }),
+		},
+		{
+			name: "the owner of what has to be copied up", op: "chmod 600", subject: ownerOfFile, verdict: Unknown, rule: RuleOverlayCopyUp, says: "the owner of /data/f",
+			facts: lower(func(real *Node) { real.UID.Known = false }),
+		},
+		{
+			name: "the upper layer of an overlay", op: "chmod 600", subject: ownerOfFile, verdict: Allow, rule: RuleModeOwner, says: "the file system of the overlay's upper layer is writable",
+			facts: func(s *Subject, w *Walk) { lower(func(*Node) {})(s, w); file(w).Overlay.UpperReadOnly = NotTold },
+		},
 		{name: "C18 chown on vfat, without any right to it", op: "chown 5 5", subject: plainSubject, facts: on("vfat"), verdict: Deny, rule: RuleNotOwner},
 	}
 	for _, tt := range tests {

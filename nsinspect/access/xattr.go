@@ -35,7 +35,7 @@ func (j *judge) xattr() {
 		return
 	}
 	if j.xattrClass(n, name, set) && set {
-		j.copyUp(n)
+		j.changed(n)
 	}
 }
 
@@ -140,6 +140,6 @@ func (j *judge) aclXattr(n *Node, name string, set bool) {
 	case name == aclDefault && n.Type != Directory:
 		j.deny(n, RuleXattr, "EACCES", "only directories have a default ACL")
 	case j.needOwner(n):
-		j.copyUp(n)
+		j.changed(n)
 	}
 }

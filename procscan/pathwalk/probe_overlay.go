@@ -19,8 +19,9 @@ type layerNames struct {
 	inTarget bool   // below the target's root, else below the observer's
 	base     string // what relative names start from, "" when there is none
 
-	plain   bool // see allPlain
-	checked bool // a file in them is what the overlay shows
+	upper   uint64 // the mount of the upper layer, 0 without one
+	plain   bool   // see allPlain
+	checked bool   // a file in them is what the overlay shows
 }
 
 // stackKey is a path in an overlay, whichever mount shows it.
@@ -53,9 +54,12 @@ func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx
 		o.Redirect = redirects(m.Super.Options)
 	}
 	mounter := r.host.UserNS[m.Super.UserNS]
-	if known := r.p.layers[x.Mnt_id]; known != nil && known.plain && known.checked && mounter != nil && mounter.Initial && !(last && moves(r.op.Op)) {
-		o.Unhindered = true
-		return
+	flagged := n.Immutable == access.Yes || n.Append == access.Yes
+	if known := r.p.layers[x.Mnt_id]; known != nil && known.plain && known.checked && mounter != nil && mounter.Initial && !flagged && !(last && moves(r.op.Op)) {
+		if o.UpperReadOnly = r.upperReadOnly(known); o.UpperReadOnly == access.No {
+			o.Unhindered = true
+			return
+		}
 	}
 	s, err := r.stackOf(name, m, x)
 	if err != nil {
@@ -88,9 +92,35 @@ func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx
 	}
 	if known := r.p.layers[x.Mnt_id]; known != nil {
 		known.checked = true
+		o.UpperReadOnly = r.upperReadOnly(known)
 	}
 	n.UID.Seen, n.UID.Known = s.top.UID.Seen, s.top.UID.Known
 	n.GID.Seen, n.GID.Known = s.top.GID.Seen, s.top.GID.Known
+}
+
+// upperReadOnly reports whether the file system of the upper layer is read-only now.
+func (r *trail) upperReadOnly(names *layerNames) access.Fact {
+	if names.upper == 0 {
+		return access.No
+	}
+	if m, ok := r.mounts[names.upper]; ok {
+		return access.FactOf(m.Super.ReadOnly)
+	}
+	told, ok := r.uppers[names.upper]
+	if !ok {
+		var in *taskNow
+		if names.inTarget {
+			in = r.task
+		}
+		if now, err := r.statMount(in, names.upper); err == nil {
+			told = access.FactOf(now.SuperReadOnly)
+		}
+		if r.uppers == nil {
+			r.uppers = map[uint64]access.Fact{}
+		}
+		r.uppers[names.upper] = told
+	}
+	return told
 }
 
 func (r *trail) stackOf(name string, m mounted, x *unix.Statx_t) (*stacked, error) {
@@ -243,7 +273,18 @@ func (r *trail) openNamed(names *layerNames) (*stacked, error) {
 			return nil, &os.PathError{Op: "open the layer", Path: name, Err: err}
 		}
 		r.opened = append(r.opened, fd)
-		s.parts = append(s.parts, part{fd: fd, upper: i == 0 && names.Upper, name: name})
+		upper := i == 0 && names.Upper
+		if upper {
+			var x unix.Statx_t
+			if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, r.p.mountBit(), &x); err != nil {
+				return nil, &os.PathError{Op: "statx", Path: name, Err: err}
+			}
+			names.upper = x.Mnt_id
+			if _, err := r.mountOf(fd, x.Mnt_id); err != nil {
+				return nil, err
+			}
+		}
+		s.parts = append(s.parts, part{fd: fd, upper: upper, name: name})
 	}
 	return s, nil
 }

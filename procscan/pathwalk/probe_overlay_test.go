@@ -1,8 +1,10 @@
 package pathwalk
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect/access"
@@ -126,4 +128,95 @@ func TestOverlayRelative(t *testing.T) {
 	a := scriptedAgent(t, "where it is mounted", nil, "cd "+l.dir+"/store && mount -t overlay -o lowerdir=l/ABC,upperdir=1/diff,workdir=1/work overlay "+l.dir+"/store/1/merged")
 	p := proberNow(t)
 	agree(t, p, a, overlayQuestions(l.dir+"/store/1/merged")...)
+}
+
+// TestOverlayUpperReadOnly: the file system of the upper layer may become read-only when the overlay is mounted long since,
+// and the overlay does not look it. What the lower layers have is refused later than what the upper one has.
+func TestOverlayUpperReadOnly(t *testing.T) {
+	proctest.NeedRoot(t)
+	l := makeLayers(t)
+	overlayFiles(t, &l)
+	disk := mkdir(t, l.dir+"/disk")
+	mountAt(t, "tmpfs", disk, "tmpfs", 0, "mode=777")
+	for _, d := range []string{"u", "w"} {
+		if err := os.Chmod(mkdir(t, disk+"/"+d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(l.lower1, l.dir+"/lower"); err != nil {
+		t.Fatal(err)
+	}
+	mountAt(t, "overlay", l.merged, "overlay", 0, "lowerdir="+l.dir+"/lower,upperdir="+disk+"/u,workdir="+disk+"/w")
+	if err := os.Chmod(l.merged, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"up", "updir/up", "sticky/up"} {
+		if err := os.Chmod(filepath.Dir(file(t, l.merged+"/"+name, 1000, 1000)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Chmod(l.merged+"/sticky", 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	questions := overlayQuestions(l.merged)
+	for _, f := range []string{"up", "updir/up", "sticky/up", "low", "d/low", "d/root", "far/low"} {
+		p := l.merged + "/" + f
+		questions = append(questions, "opentrunc "+p, "truncate "+p, "append "+p, "rdwr "+p, "touch "+p, "utimes "+p, "chown "+p+" - -", "chown "+p+" 1001 -",
+			"setxattr "+p+" user.x", "setxattr "+p+" trusted.x", "setxattr "+p+" system.posix_acl_access", "unlink "+p, "noatime "+p, "opencreat "+p,
+			"exchange "+p+" "+l.merged+"/up", "noreplace "+p+" "+l.merged+"/updir/new", "link "+p+" "+l.merged+"/updir/new", "rename "+l.merged+"/up "+p)
+	}
+	for _, d := range []string{"", "/updir", "/sticky", "/d", "/both"} {
+		p := l.merged + d + "/new"
+		questions = append(questions, "create "+p, "opencreat "+p, "mkdir "+p, "symlink "+p, "mkfifo "+p, "mknod "+p, "whiteout "+p, "access "+l.merged+d+" w")
+	}
+	p := proberNow(t)
+	in := scriptedAgent(t, "root of a user namespace", userNamespaceRoot(), "true")
+	agents := []*agent{user(t, "1000"), user(t, "1001"), in, startAgent(t, "root", nil, agentProgram(t))}
+	agree(t, p, agents[0], "write "+l.merged+"/up", "access "+l.merged+"/low w") // while it is writable
+	if err := unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	rules := map[access.Rule]int{}
+	for _, a := range agents {
+		for rule, n := range agree(t, p, a, questions...) {
+			rules[rule] += n
+		}
+	}
+	if rules[access.RuleROSuper] == 0 {
+		t.Errorf("no answer was decided by the file system of the upper layer: %v", rules)
+	}
+	if err := unix.Mount("", disk, "", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	agree(t, p, agents[0], "write "+l.merged+"/up", "chmod "+l.merged+"/low 0644")
+}
+
+// TestOverlayFlags: what ext4 refuses of an immutable file it refuses of one in the upper layer too, and not of the copy of
+// one in a lower layer, whose flags the overlay keeps elsewhere.
+func TestOverlayFlags(t *testing.T) {
+	proctest.NeedRoot(t)
+	l := makeLayers(t)
+	overlayFiles(t, &l)
+	questions := []string{}
+	for _, layer := range []string{l.upper, l.lower1} {
+		for _, flag := range []int{flagImmutable, flagAppend} {
+			for _, mode := range []uint32{0o644, 0o4755, 0o2755} {
+				name := filepath.Base(layer)[:2] + "-" + strconv.Itoa(flag) + "-" + strconv.FormatUint(uint64(mode), 8)
+				p := file(t, layer+"/"+name, 1000, 1000)
+				if err := unix.Chmod(p, mode); err != nil {
+					t.Fatal(err)
+				}
+				err := setFlag(p, flag)
+				proctest.Need(t, "flags", err == nil, fmt.Sprintf("chattr on %s: %v", p, err))
+				t.Cleanup(func() { _ = setFlag(p, 0) })
+				shown := l.merged + "/" + name
+				questions = append(questions, "chown "+shown+" 1000 -", "chmod "+shown+" 0600", "touch "+shown, "utimes "+shown, "append "+shown, "write "+shown, "truncate "+shown, "link "+shown+" "+l.merged+"/x", "unlink "+shown, "chown "+shown+" - -")
+			}
+		}
+	}
+	mountAt(t, "overlay", l.merged, "overlay", 0, l.options())
+	p := proberNow(t)
+	for _, a := range []*agent{user(t, "1000"), user(t, "1001"), scriptedAgent(t, "root of a user namespace", userNamespaceRoot(), "true"), startAgent(t, "root", nil, agentProgram(t))} {
+		agree(t, p, a, questions...)
+	}
 }

@@ -48,6 +48,7 @@ type question struct {
 	future *future // of a container that is not running
 
 	stacks map[stackKey]*stacked
+	uppers map[uint64]access.Fact         // see upperReadOnly
 	tables map[*taskNow][]nsinspect.Mount // see table
 	beyond []*taskNow                     // processes whose mount namespaces magic links may have led to
 	opened []int                          // descriptors that the question keeps to its end

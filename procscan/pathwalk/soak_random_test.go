@@ -147,7 +147,12 @@ func (w *writer) host() {
 		w.bind(at)
 	}
 	if w.r.IntN(2) == 0 {
-		w.overlay(at, w.point(at), w.point(at))
+		base := w.point(at)
+		if w.r.IntN(2) == 0 { // where only it will be read-only
+			w.do(act{By: at, Kind: "tmpfs", Path: base, Text: "mode=755"})
+			w.points = append(w.points, base)
+		}
+		w.overlay(at, base, w.point(at))
 	}
 }
 
@@ -275,8 +280,8 @@ func (w *writer) flags() {
 				w.do(act{By: where{0, a.By.Mounts}, Kind: "flag", Path: a.Path, Text: pick(w.r, "immutable", "append")})
 			}
 		case "tmpfs":
-			upper := slices.ContainsFunc(w.layers, func(base string) bool { return strings.HasPrefix(base, a.Path+"/") })
-			if !upper && w.r.IntN(4) == 0 {
+			// That of an overlay's upper layer too: the overlay does not look it.
+			if w.r.IntN(4) == 0 {
 				last = append(last, act{By: a.By, Kind: "read-only", Path: a.Path})
 			}
 		}

@@ -22,12 +22,12 @@ import (
 // (has_pid_permissions() in fs/proc/base.c): that is said of CAP_SYS_PTRACE in the initial user namespace.
 func (s *scanner) hiddenGap() {
 	o := &s.snap.Observer
-	option, gid, ok := s.hidepid()
-	if !ok {
-		return
-	}
 	const capSysPtrace = 19
 	if o.InitialNS && o.Caps&(1<<capSysPtrace) != 0 {
+		return
+	}
+	option, gid, ok := s.hidepid()
+	if !ok {
 		return
 	}
 	if option != "ptraceable" && option != "4" && inGroup(gid) {

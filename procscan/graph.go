@@ -21,8 +21,7 @@ import (
 // namespaces that live by a superblock (a procfs, mqueue, sysfs, or a file system mounted in a user namespace), a
 // detached mount tree or a kernel object (a tun device, a key, a fsopen(2) context) alone.
 func (s *scanner) readGraph(ctx context.Context) {
-	g := &grapher{s: s, nodes: map[nodeKey]*node{}, visited: map[nsinspect.Inode]bool{}, stuck: map[int]bool{}}
-	g.addProcesses()
+	g := newGrapher(s)
 	g.pinMounts(ctx)
 	if s.opts.Facts&FDPins != 0 {
 		g.pinFDs(ctx)
@@ -33,6 +32,14 @@ func (s *scanner) readGraph(ctx context.Context) {
 	s.snap.Namespaces = g.list()
 }
 
+// readRelations fills Snapshot.Namespaces with the namespaces of the snapshot's processes and those above them.
+func (s *scanner) readRelations(ctx context.Context) {
+	g := newGrapher(s)
+	g.ask(ctx)
+	g.reportUnasked()
+	s.snap.Namespaces = g.list()
+}
+
 // grapher collects namespaces.
 type grapher struct {
 	s     *scanner
@@ -40,6 +47,13 @@ type grapher struct {
 
 	visited map[nsinspect.Inode]bool // mount namespaces of which all mounts have been seen
 	stuck   map[int]bool             // processes in whose root a path gave no answer
+}
+
+// newGrapher begins with the namespaces that processes are in.
+func newGrapher(s *scanner) *grapher {
+	g := &grapher{s: s, nodes: map[nodeKey]*node{}, visited: map[nsinspect.Inode]bool{}, stuck: map[int]bool{}}
+	g.addProcesses()
+	return g
 }
 
 // nodeKey names a namespace. Inode numbers are unique among all kinds, but that of a namespace that ends is soon given

@@ -9,6 +9,7 @@ type Fact uint
 const (
 	Args         Fact = 1 << iota // command lines
 	Graph                         // Snapshot.Namespaces with parents, owners, hidden parents, pins other than fds
+	Relations                     // of Graph only the namespaces that processes are in, and what is above them. Without pins
 	Mounts                        // mount tables
 	UserNames                     // user names of the host and of every container
 	GroupNames                    // group names of both

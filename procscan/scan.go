@@ -25,8 +25,11 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	if err := s.readProcesses(ctx); err != nil {
 		return nil, err
 	}
-	if o.Facts&(Graph|FDPins) != 0 {
+	switch {
+	case o.Facts&(Graph|FDPins) != 0:
 		s.readGraph(ctx)
+	case o.Facts&Relations != 0:
+		s.readRelations(ctx)
 	}
 	if o.Facts&Mounts != 0 {
 		s.readMounts(ctx)

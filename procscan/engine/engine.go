@@ -13,6 +13,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -142,9 +143,9 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 	e.Programs = r.programs(list)
 	e.Users = r.users(e.Programs)
 	r.files(list, e)
-	mounts := cgroupMounts(o.HostRoot)
+	mounts := sync.OnceValue(func() []string { return cgroupMounts(o.HostRoot) }) // most claims need none
 	claims := judge(list, e, func(f *Found) bool {
-		if f.madeIn != "" && !disown(f, mounts) {
+		if f.madeIn != "" && !disown(f, mounts()) {
 			return false
 		}
 		owns, gap := believed(snap, f, o)

@@ -37,6 +37,7 @@ type reader struct {
 	snap *nsinspect.Snapshot
 	gaps []nsinspect.Gap
 
+	root *procscan.Root  // where nearly everything that is looked for is missing; nil when it cannot be opened
 	size map[uint32]int  // bytes that were read of each user's files
 	late map[string]bool // sockets, and users by whose files, that did not answer: none is waited for again
 }
@@ -52,6 +53,10 @@ func newReader(ctx context.Context, o Options, snap *nsinspect.Snapshot) *reader
 func (r *reader) files(list []Engine, e *Evidence) {
 	ctx, cancel := context.WithTimeout(r.ctx, totalDeadline)
 	defer cancel()
+	if root, err := procscan.OpenRoot(r.o.HostRoot); err == nil {
+		r.root = root
+		defer root.Close()
+	}
 	done := make(map[Pattern]bool)
 	var refused []request
 	answered := make(map[request]bool) // request without a path: whose daemon answered
@@ -141,6 +146,9 @@ func (r *refusal) Unwrap() error { return unix.EACCES }
 
 // read fetches what a pattern asks for.
 func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
+	if r.root != nil && r.root.Lacks(base(p.Glob)) {
+		return nil, fs.ErrNotExist
+	}
 	late := itoa(p.Owner)
 	if p.Get != "" {
 		late = p.Glob

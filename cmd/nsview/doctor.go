@@ -31,8 +31,8 @@ is likely to fail. Without TARGET it looks at all containers, also those that ar
 Each finding has an id that stays, a severity, what was seen, what it means, and what would change it; docs/findings.md
 explains them all. Nothing is changed: a fix is a command to run, and "proven" where the kernel's check passes after it.
 
-The files of a volume are counted only where the container maps ids, and for at most --budget each: what was counted until
-then is said to be a part.
+The files of a volume are counted where the container maps ids or its user may be refused, for at most --budget each: what
+was counted until then is said to be a part. Of each owner and mode one file is asked about.
 
 Exit status: 0 no finding of severity error, 1 an error was found, 3 none was found and not everything could be told.`,
 		Example: `  nsview doctor                  all containers

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, atlas *nsinspec
 	viewers := s.Viewers()
 	for i := range plan.Paths {
 		path := &plan.Paths[i]
-		if !path.Count || ctx.Err() != nil {
+		if !path.Count && !f.WantsFiles(path) || ctx.Err() != nil {
 			continue
 		}
 		c := &s.Containers[path.Container]
@@ -38,7 +39,7 @@ func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, atlas *nsinspec
 func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsinspect.Atlas, t *nsinspect.Target, ask pathwalk.Ask, path *doctor.PathAsk, budget time.Duration) ([]doctor.Count, []nsinspect.Gap) {
 	limited, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask})
+	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask}, true)
 	late := limited.Err() != nil && ctx.Err() == nil
 	if err != nil && !late {
 		if gone(err) {
@@ -46,12 +47,14 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 		}
 		return nil, append(gaps, doctorGap(ask.Target+":"+ask.Path, path.PID(s), "owners", err))
 	}
+	// Who else may see the files through a layer is not asked here.
+	gaps = slices.DeleteFunc(gaps, func(g nsinspect.Gap) bool { return strings.HasPrefix(g.Fact, "layers of") })
 	owners := s.OwnerViewers(atlas, nsinspect.OwnerQuery{Target: t})
 	counts := make([]doctor.Count, 0, len(pairs))
 	for k, n := range pairs {
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
 		c := doctor.CountOf(&seen, host, path)
-		c.Files, c.Partial = n.files, late
+		c.Files, c.Partial, c.Mode = n.files, late, k.like.mode
 		if rest, ok := strings.CutPrefix(n.example, ask.Path); ok {
 			c.Example = path.Path + rest
 		}

@@ -26,9 +26,18 @@ func (a *app) doctorFacts(ctx context.Context, f *doctor.Facts, budget time.Dura
 	defer a.progress("looking at the volumes of " + counted(len(f.Containers), "container"))()
 	gaps := a.hostFacts(ctx, f)
 	plan := doctor.NewPlan(f.Snapshot, f.Containers)
-	gaps = append(gaps, a.answers(ctx, f, &plan)...)
+	probe, err := newProber(f.Snapshot, a.proc)
+	if err != nil {
+		gaps = append(gaps, nsinspect.Gap{Subject: "the volumes of the containers", Fact: "access", Error: err.Error()})
+	} else {
+		defer probe.Close()
+		gaps = append(gaps, answers(ctx, probe, f, &plan)...)
+	}
 	atlas := nsinspect.NewAtlas(f.Snapshot)
 	gaps = append(gaps, a.countVolumes(ctx, f, atlas, &plan, budget)...)
+	if err == nil {
+		gaps = append(gaps, samples(ctx, probe, f)...)
+	}
 	a.hiddenFiles(ctx, f, atlas, &plan)
 	return gaps
 }
@@ -134,15 +143,7 @@ func (a *app) hostFacts(ctx context.Context, f *doctor.Facts) []nsinspect.Gap {
 }
 
 // answers walks every path of the plan for every subject of its container.
-func (a *app) answers(ctx context.Context, f *doctor.Facts, plan *doctor.Plan) (gaps []nsinspect.Gap) {
-	if len(plan.Paths) == 0 {
-		return nil
-	}
-	probe, err := newProber(f.Snapshot, a.proc)
-	if err != nil {
-		return []nsinspect.Gap{{Subject: "the volumes of the containers", Fact: "access", Error: err.Error()}}
-	}
-	defer probe.Close()
+func answers(ctx context.Context, probe prober, f *doctor.Facts, plan *doctor.Plan) (gaps []nsinspect.Gap) {
 	asked := map[int][]*access.Subject{}
 	for i := range plan.Subjects {
 		ask := &plan.Subjects[i]
@@ -175,6 +176,26 @@ func (a *app) answers(ctx context.Context, f *doctor.Facts, plan *doctor.Plan) (
 			default:
 				f.Answers = append(f.Answers, doctor.Answer{Container: ask.Container, Path: path, Primary: ask.Primary, Subject: subject, Walk: walk})
 			}
+		}
+	}
+	return gaps
+}
+
+// samples walks to one file of each sort that was counted.
+func samples(ctx context.Context, probe prober, f *doctor.Facts) []nsinspect.Gap {
+	asks, paths, gaps := f.SampleAsks()
+	for i := range asks {
+		s := &asks[i]
+		walk, err := probe.Walk(ctx, s.Subject, doctor.WalkFor(), paths[i])
+		switch {
+		case ctx.Err() != nil:
+			return gaps
+		case gone(err):
+		case err != nil:
+			gaps = append(gaps, doctorGap(s.Subject.Target+":"+paths[i], s.Subject.PID, "access", err))
+		default:
+			s.Walk = walk
+			f.Samples = append(f.Samples, *s)
 		}
 	}
 	return gaps

@@ -89,7 +89,7 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 	w.rel = render.AppendJSON(w.rel[:0], w.raw)
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		k := pairKey{b.Region, nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
+		k := pairKey{region: b.Region, ids: nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
 		if w.line == nil || k != w.last {
 			if w.line = w.parts[k]; w.line == nil {
 				if len(w.parts) >= maxLineParts {

@@ -55,6 +55,13 @@ func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error 
 type pairKey struct {
 	region *pathwalk.Region
 	ids    nsinspect.RawIDs
+	like   likeness // the zero value where files are told apart by their owners alone
+}
+
+// likeness is what the kernel looks at besides the owners of a file, as far as a walk of the tree tells.
+type likeness struct {
+	mode uint32 // with the type
+	top  bool   // the top of the tree
 }
 
 // maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
@@ -70,6 +77,7 @@ type pairTotal struct {
 type pairCounter struct {
 	mu     sync.Mutex
 	top    string // of the tree
+	modes  bool   // files are told apart by their likeness too
 	counts map[pairKey]*pairTotal
 	last   pairKey
 	n      *pairTotal // of last
@@ -81,7 +89,10 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 	defer c.mu.Unlock()
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		k := pairKey{b.Region, nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
+		k := pairKey{region: b.Region, ids: nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
+		if c.modes {
+			k.like = likeness{mode: e.Mode, top: len(e.Name) == 0}
+		}
 		if c.n == nil || k != c.last {
 			n := c.counts[k]
 			if n == nil {
@@ -101,12 +112,12 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 	}
 }
 
-// countPairs walks a tree and counts its files by owner pair. With an error there are none, unless the walk was
+// countPairs walks a tree and counts its files by owner pair, with modes also by their likeness. With an error there are none, unless the walk was
 // interrupted: then they are those of the files that it came to.
-func countPairs(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (map[pairKey]pairTotal, []nsinspect.Gap, error) {
+func countPairs(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk, modes bool) (map[pairKey]pairTotal, []nsinspect.Gap, error) {
 	var counters [pathwalk.TreeWorkers]pairCounter
 	for i := range counters {
-		counters[i].counts, counters[i].top = map[pairKey]*pairTotal{}, ask.Path
+		counters[i].counts, counters[i].top, counters[i].modes = map[pairKey]*pairTotal{}, ask.Path, modes
 	}
 	ask.Each = func(worker int, b *pathwalk.Batch) { counters[worker].add(b) }
 	gaps, err := w.Tree(ctx, ask)
@@ -137,7 +148,7 @@ func countPairs(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (
 // sumTree walks a tree and adds it up by owner pair. With an error the tree is nil, unless the walk was interrupted.
 func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk) (*nsinspect.TreeOwners, []nsinspect.Gap, error) {
 	wipe := q.app.progress("walking " + ask.Path)
-	total, gaps, err := countPairs(ctx, w, ask)
+	total, gaps, err := countPairs(ctx, w, ask, false)
 	wipe()
 	if total == nil {
 		return nil, gaps, err

@@ -29,6 +29,6 @@ func CountOf(seen *nsinspect.FileOwners, host nsinspect.OwnerIDs, p *PathAsk) Co
 func SortCounts(list []Count) {
 	slices.SortFunc(list, func(a, b Count) int {
 		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Host.UID, b.Host.UID), cmp.Compare(a.Host.GID, b.Host.GID),
-			cmp.Compare(a.OnDisk.UID, b.OnDisk.UID), cmp.Compare(a.Example, b.Example))
+			cmp.Compare(a.OnDisk.UID, b.OnDisk.UID), cmp.Compare(a.Mode, b.Mode), cmp.Compare(a.Example, b.Example))
 	})
 }

@@ -34,6 +34,7 @@ const (
 	Traverse     ID = "NSV-VOLUME-TRAVERSE"
 	Read         ID = "NSV-VOLUME-READ"
 	Write        ID = "NSV-VOLUME-WRITE"
+	Files        ID = "NSV-VOLUME-FILES"
 	ReadOnly     ID = "NSV-VOLUME-READONLY"
 	SharedIDs    ID = "NSV-VOLUME-SHARED"
 	Hides        ID = "NSV-VOLUME-HIDES"
@@ -52,7 +53,7 @@ const (
 // IDs lists every kind of finding, in the order of docs/findings.md.
 func IDs() []ID {
 	return []ID{
-		Traverse, Read, Write, ReadOnly, SharedIDs, Hides, NameDiffers, Unmapped, DoubleShift, StaleSubID, SocketGroup, DeviceGroup,
+		Traverse, Read, Write, Files, ReadOnly, SharedIDs, Hides, NameDiffers, Unmapped, DoubleShift, StaleSubID, SocketGroup, DeviceGroup,
 		GroupsLost, HostRoot, SubIDOverlap, Newidmap,
 	}
 }

@@ -19,6 +19,7 @@ type Facts struct {
 
 	Answers []Answer
 	Counts  []Count
+	Samples []Sample
 	Hidden  []Hidden
 
 	Asked []Asked // paths that were to be stored in the snapshot; nothing is found in them
@@ -71,11 +72,12 @@ func (f *Facts) Stored(container, pid int, path string, op access.Op) (*access.S
 	return nil, nil
 }
 
-// Count is how many files of a volume have one owner pair.
+// Count is how many files of a volume have one owner pair and one mode.
 type Count struct {
 	Container int                `json:"container"`
 	Path      string             `json:"path"` // of the volume, in the container
 	Files     uint64             `json:"files"`
+	Mode      uint32             `json:"mode"` // with the type, as stat(2) has it
 	OnDisk    nsinspect.DiskIDs  `json:"on_disk"`
 	Host      nsinspect.OwnerIDs `json:"host"` // on the observer's side, as the container's mount shows them
 
@@ -88,6 +90,17 @@ type Count struct {
 
 	// Partial: the time budget ended before the tree did.
 	Partial bool `json:"partial"`
+}
+
+// Sample is one file of a volume and how it resolves for one subject, for all those that are counted with it.
+type Sample struct {
+	Container int             `json:"container"`
+	Path      string          `json:"path"`  // of the volume, in the container
+	Files     uint64          `json:"files"` // that have its owner and its mode
+	Of        uint64          `json:"of"`    // files of the volume
+	Partial   bool            `json:"partial"`
+	Subject   *access.Subject `json:"subject"`
+	Walk      *access.Walk    `json:"walk"`
 }
 
 // Hidden is what an image has where a volume is mounted.
@@ -126,6 +139,7 @@ func judgeBy(f *Facts, decide decider) ([]Finding, []nsinspect.Gap) {
 		j.hostRoot(i)
 		j.groupsUnmapped(i)
 		j.volumeAccess(i)
+		j.files(i)
 		j.readOnly(i)
 		j.names(i)
 		j.groupsDropped(i)

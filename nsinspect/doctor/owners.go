@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,7 +15,7 @@ import (
 // tally is the files of a volume that one kind of finding is about.
 type tally struct {
 	files   uint64
-	owners  []string
+	owners  map[string]uint64 // the files of each
 	example string
 }
 
@@ -22,17 +24,20 @@ func (t *tally) add(c *Count, owner string) {
 	if t.example == "" {
 		t.example = c.Example
 	}
-	if !slices.Contains(t.owners, owner) {
-		t.owners = append(t.owners, owner)
+	if t.owners == nil {
+		t.owners = map[string]uint64{}
 	}
+	t.owners[owner] += c.Files
 }
 
 // text is how many files, of whom and which for instance.
 func (t *tally) text(all uint64, partial bool) string {
 	const shown = 4
-	owners := t.owners
+	owners := slices.SortedFunc(maps.Keys(t.owners), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.owners[b], t.owners[a]), strings.Compare(a, b))
+	})
 	if len(owners) > shown {
-		owners = append(slices.Clone(owners[:shown]), fmt.Sprintf("%d more", len(owners)-shown))
+		owners = append(owners[:shown], fmt.Sprintf("%d more", len(t.owners)-shown))
 	}
 	text := fmt.Sprintf("%d of %d files (of %s)", t.files, all, strings.Join(owners, ", "))
 	if t.example != "" {

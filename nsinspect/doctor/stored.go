@@ -17,6 +17,7 @@ type stored struct {
 	Asked   []Asked      `json:"asked"`
 	Answers []Answer     `json:"answers"`
 	Counts  []Count      `json:"counts"`
+	Samples []Sample     `json:"samples"`
 	Hidden  []Hidden     `json:"hidden"`
 	SubUID  idmap.SubIDs `json:"subuid"`
 	SubGID  idmap.SubIDs `json:"subgid"`
@@ -25,7 +26,7 @@ type stored struct {
 // Store puts what was fetched into the snapshot that it is about. volumes says that it was for a plan, so that it can be
 // judged.
 func Store(f *Facts, volumes bool) error {
-	out := stored{Volumes: volumes, Asked: f.Asked, Answers: f.Answers, Counts: f.Counts, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
+	out := stored{Volumes: volumes, Asked: f.Asked, Answers: f.Answers, Counts: f.Counts, Samples: f.Samples, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
 	for i := range f.Answers {
 		out.Host = f.Answers[i].Walk.Host
 	}
@@ -60,6 +61,11 @@ func Load(f *Facts) (bool, error) {
 		c := &f.Snapshot.Containers[a.Container]
 		a.Subject.Container, a.Subject.Names, a.Walk.Host = c, f.Snapshot.NamesAt(c.Names), in.Host
 	}
+	for i := range in.Samples {
+		a := &in.Samples[i]
+		c := &f.Snapshot.Containers[a.Container]
+		a.Subject.Container, a.Subject.Names, a.Walk.Host = c, f.Snapshot.NamesAt(c.Names), in.Host
+	}
 	for i := range in.Asked {
 		a := &in.Asked[i]
 		a.Walk.Host = in.Host
@@ -73,7 +79,7 @@ func Load(f *Facts) (bool, error) {
 	if in.Host != nil {
 		in.Host.Names = f.Snapshot.NamesAt(f.Snapshot.Observer.Names)
 	}
-	f.Asked, f.Answers, f.Counts, f.Hidden, f.SubUID, f.SubGID = in.Asked, in.Answers, in.Counts, in.Hidden, in.SubUID, in.SubGID
+	f.Asked, f.Answers, f.Counts, f.Samples, f.Hidden, f.SubUID, f.SubGID = in.Asked, in.Answers, in.Counts, in.Samples, in.Hidden, in.SubUID, in.SubGID
 	return in.Volumes, nil
 }
 
@@ -101,6 +107,15 @@ func (in *stored) check(containers int) error {
 			if err := inRange(a.Container); err != nil {
 				return err
 			}
+		}
+		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
+			return errPart
+		}
+	}
+	for i := range in.Samples {
+		a := &in.Samples[i]
+		if err := inRange(a.Container); err != nil {
+			return err
 		}
 		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
 			return errPart

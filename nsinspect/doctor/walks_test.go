@@ -236,6 +236,29 @@ func TestSharedIDs(t *testing.T) {
 	want(t, f, SharedIDs, "warning docker:db /data")
 	s.MountTables[1].Mounts[2].Options = []string{"ro"}
 	want(t, f, SharedIDs, "info docker:db /data")
+	s.MountTables[1].Mounts[2].Options = nil
+
+	// An idmapped mount shows the one what the other has without a map, if it is the container's own map that it undoes.
+	shift := s.IDMaps[1].UID
+	own := s.MountTables[1]
+	own.Mounts = slices.Clone(own.Mounts)
+	s.MountTables = append(s.MountTables, own)
+	s.Containers[1].MountTable = len(s.MountTables) - 1
+	m := &own.Mounts[2]
+	m.Idmapped = true
+	want(t, f, SharedIDs) // the map of the mount is not known
+	m.MapKnown = true
+	for _, e := range shift {
+		m.UIDMap = append(m.UIDMap, idmap.MountExtent{OnDisk: idmap.Disk(e.Inside), SeenAs: e.Outside, Count: e.Count})
+	}
+	m.GIDMap = m.UIDMap
+	want(t, f, SharedIDs) // the second one's 1000 has no id on disk
+	s.Processes[1].Cred = cred(shift[0].Outside + 1000)
+	want(t, f, SharedIDs, "info docker:db /data")
+	s.Processes[1].Cred = cred(shift[0].Outside + 999)
+	want(t, f, SharedIDs)
+	m.UIDMap = idmap.MountMap{{OnDisk: 0, SeenAs: shift[0].Outside + 1000, Count: 10}}
+	want(t, f, SharedIDs, "warning docker:db /data")
 }
 
 func TestHides(t *testing.T) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
@@ -132,3 +135,32 @@ func (k layerMarks) name(mark string) string {
 }
 
 func selfFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// layerBases are the directories that relative layers of an overlay may start from: engines change into one above the layers
+// that they name in full, or above where they mount it. Which of them is right shows in what the layers hold. The empty one
+// is for layers that are all absolute.
+func layerBases(o *nsinspect.Overlay, points []string) []string {
+	bases := []string{}
+	relative := false
+	add := func(p string) {
+		for p = path.Dir(p); strings.HasPrefix(p, "/") && p != "/"; p = path.Dir(p) {
+			if !slices.Contains(bases, p) {
+				bases = append(bases, p)
+			}
+		}
+	}
+	for _, l := range o.Layers {
+		if path.IsAbs(l) {
+			add(l)
+		} else {
+			relative = true
+		}
+	}
+	if !relative {
+		return []string{""}
+	}
+	for _, p := range points {
+		add(p)
+	}
+	return bases
+}

@@ -189,32 +189,13 @@ func (w *Walker) findLayers(ctx context.Context, o *nsinspect.Overlay) ([]layer,
 	return nil, failed
 }
 
-// bases are the directories that relative layers of an overlay may start from: engines change into one above the mount
-// point, or above the layers that they name in full. The empty one is for layers that are all absolute.
+// bases are the directories that relative layers of an overlay may start from, in the root of a mount table.
 func (w *Walker) bases(o *nsinspect.Overlay, table int) []string {
-	bases := []string{}
-	relative := false
-	add := func(p string) {
-		for p = path.Dir(p); strings.HasPrefix(p, "/") && p != "/"; p = path.Dir(p) {
-			if !slices.Contains(bases, p) {
-				bases = append(bases, p)
-			}
-		}
-	}
-	for _, l := range o.Layers {
-		if strings.HasPrefix(l, "/") {
-			add(l)
-		} else {
-			relative = true
-		}
-	}
-	if !relative {
-		return []string{""}
-	}
+	var points []string
 	for _, c := range w.atlas.Candidates(table, nsinspect.Place{Dev: o.Dev, Path: "/"}) {
-		add(c.Path)
+		points = append(points, c.Path)
 	}
-	return bases
+	return layerBases(o, points)
 }
 
 func (w *Walker) overlayRoot(ctx context.Context, o *nsinspect.Overlay) *stat {

@@ -9,7 +9,7 @@ import (
 )
 
 // standIn looks at an open directory that only the target may look at. false when the target may not either.
-func (r *trail) standIn(fd int, mount uint64, m mounted, where string, last bool) (sighted, bool) {
+func (r *trail) standIn(fd int, mount uint64, m *access.Mount, where string, last bool) (sighted, bool) {
 	cred := r.task.cred
 	if !r.p.standIns || cred == nil || !r.host.InitialNS || r.stand != nil {
 		return sighted{}, false
@@ -52,13 +52,13 @@ func (r *trail) lookupAway(name, where string, last bool) (int, sighted, error) 
 }
 
 // fromAway is what a stand-in saw.
-func (r *trail) fromAway(a *away, where string, m mounted, mount uint64, last bool) (sighted, error) {
+func (r *trail) fromAway(a *away, where string, m *access.Mount, mount uint64, last bool) (sighted, error) {
 	x := &a.Stat
 	n := &access.Node{
 		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: devString(x.Dev_major, x.Dev_minor), Inode: x.Ino,
-		Nlink: uint64(x.Nlink), Mount: m.Mount, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND), Link: a.Link,
+		Nlink: uint64(x.Nlink), Mount: m, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND), Link: a.Link,
 	}
-	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
+	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
 	if n.Type == access.CharDevice || n.Type == access.BlockDevice {
 		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
 	}
@@ -66,12 +66,7 @@ func (r *trail) fromAway(a *away, where string, m mounted, mount uint64, last bo
 	if n.ACL, err = a.ACL.parse(); err == nil && last {
 		n.DefaultACL, err = a.ACL2.parse()
 	}
-	switch {
-	case errors.Is(err, unix.EOPNOTSUPP):
-		n.NoACL = true
-	case err != nil:
-		n.ACLMissing = err.Error()
-	}
+	noteACL(n, err)
 	if last {
 		n.Xattrs = a.Xattrs
 		if a.Empty != nil {

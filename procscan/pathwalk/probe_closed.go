@@ -43,6 +43,6 @@ func (r *trail) closed(fd int, where string, last bool, refused error) (sighted,
 	if x.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
 		return sighted{}, refused
 	}
-	n := &access.Node{Path: where, Type: access.Directory, Dev: devString(x.Dev_major, x.Dev_minor), Mount: m.Mount, ACLMissing: refused.Error()}
+	n := &access.Node{Path: where, Type: access.Directory, Dev: devString(x.Dev_major, x.Dev_minor), Mount: m, ACLMissing: refused.Error()}
 	return sighted{node: n, mountRoot: true, place: place{mount: id, dev: n.Dev}}, nil
 }

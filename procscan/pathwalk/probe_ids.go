@@ -53,17 +53,17 @@ func isFUSE(fsType string) bool {
 }
 
 // placeIn is where a name, as readlink of a descriptor gives it, is in the file system of its mount.
-func placeIn(m mounted, name string) (nsinspect.Place, bool) {
+func placeIn(m *access.Mount, name string) (nsinspect.Place, bool) {
 	below, ok := trimRoot(m.Point, name)
-	if !ok || m.root == "" {
+	if !ok || m.Root == "" {
 		return nsinspect.Place{}, false
 	}
-	return nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(m.root, below)}, true
+	return nsinspect.Place{Dev: m.Super.Dev, Path: path.Join(m.Root, below)}, true
 }
 
 // hostPath is the path by which the observer reaches an open file: where its own mounts show the same directory of the
 // file system, confirmed by looking. "" when it has none.
-func (r *trail) hostPath(name string, m mounted, x *unix.Statx_t) string {
+func (r *trail) hostPath(name string, m *access.Mount, x *unix.Statx_t) string {
 	if r.task.MntNS == r.p.snap.Observer.MntNS {
 		return name
 	}
@@ -76,7 +76,7 @@ func (r *trail) hostPath(name string, m mounted, x *unix.Statx_t) string {
 }
 
 // onHost calls found for the observer's paths to a file until it is content.
-func (r *trail) onHost(name string, m mounted, x *unix.Statx_t, found func(*nsinspect.Candidate, *unix.Statx_t) bool) {
+func (r *trail) onHost(name string, m *access.Mount, x *unix.Statx_t, found func(*nsinspect.Candidate, *unix.Statx_t) bool) {
 	place, ok := placeIn(m, name)
 	if !ok {
 		return
@@ -92,7 +92,7 @@ func (r *trail) onHost(name string, m mounted, x *unix.Statx_t, found func(*nsin
 
 // askElsewhere finds out the ids of a file that its idmapped mount does not tell: a mount of the observer's that is not
 // idmapped shows what is on disk.
-func (r *trail) askElsewhere(n *access.Node, name string, m mounted, x *unix.Statx_t) {
+func (r *trail) askElsewhere(n *access.Node, name string, m *access.Mount, x *unix.Statx_t) {
 	sb := r.host.UserNS[m.Super.UserNS]
 	if !m.Idmapped || !m.MapKnown || sb == nil || !sb.Initial {
 		return

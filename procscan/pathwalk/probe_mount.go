@@ -11,20 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mounted is a mount that one question came to, and the directory of its file system that is mounted.
-type mounted struct {
-	*access.Mount
-	root string
-}
-
 // mountOf is the mount that an open file was reached through, as it is now. id is its unique one.
-func (r *trail) mountOf(fd int, id uint64) (mounted, error) {
+func (r *trail) mountOf(fd int, id uint64) (*access.Mount, error) {
 	if m, ok := r.mounts[id]; ok {
 		return m, nil
 	}
 	m, err := r.findMount(fd, id)
 	if err != nil {
-		return mounted{}, err
+		return nil, err
 	}
 	r.mounts[id] = m
 	return m, nil
@@ -32,7 +26,7 @@ func (r *trail) mountOf(fd int, id uint64) (mounted, error) {
 
 // findMount looks for a mount in the target's mount namespace, then in the observer's. What is in neither is in a third one,
 // or in none: a mount that was unmounted while somebody stayed on it.
-func (r *trail) findMount(fd int, id uint64) (mounted, error) {
+func (r *trail) findMount(fd int, id uint64) (*access.Mount, error) {
 	now, err := r.statMount(r.task, id)
 	task, foreign := r.task, false
 	if errors.Is(err, unix.ENOENT) && r.task.MntNS != r.p.snap.Observer.MntNS {
@@ -59,11 +53,11 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT) && r.p.mountinfo && !isPseudo(fd):
-		return mounted{}, errors.New("its mount is in no mount table that can be read: it is outside the target's root, or it was unmounted")
+		return nil, errors.New("its mount is in no mount table that can be read: it is outside the target's root, or it was unmounted")
 	case errors.Is(err, unix.ENOENT):
 		return r.detached(fd, id)
 	case err != nil:
-		return mounted{}, err
+		return nil, err
 	}
 	m := &access.Mount{
 		ID: now.ID, Point: now.Point, Root: now.Root, ReadOnly: now.ReadOnly, NoExec: now.NoExec, NoDev: now.NoDev, NoSUID: now.NoSUID, NoSymfollow: now.NoSymfollow,
@@ -75,7 +69,7 @@ func (r *trail) findMount(fd int, id uint64) (mounted, error) {
 	if strings.HasPrefix(now.FSType, "fuse") {
 		m.Super.FUSEAdmin = fuseAdmin()
 	}
-	return mounted{m, now.Root}, nil
+	return m, nil
 }
 
 func (r *trail) ownSuper(task *taskNow, s *access.Super, mount uint64) {
@@ -122,18 +116,18 @@ const stNoSymfollow = 0x2000
 
 // detached is what statfs(2) says of a mount that is in no mount namespace: its flags, together with those of its file
 // system.
-func (r *trail) detached(fd int, unique uint64) (mounted, error) {
+func (r *trail) detached(fd int, unique uint64) (*access.Mount, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return mounted{}, err
+		return nil, err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return mounted{}, err
+		return nil, err
 	}
 	id, err := fdMountID(fd)
 	if err != nil {
-		return mounted{}, err
+		return nil, err
 	}
 	m := &access.Mount{
 		ID: id, Point: "(unmounted)", Foreign: true, ReadOnly: fs.Flags&unix.ST_RDONLY != 0, NoExec: fs.Flags&unix.ST_NOEXEC != 0,
@@ -153,7 +147,7 @@ func (r *trail) detached(fd int, unique uint64) (mounted, error) {
 	if m.ReadOnly {
 		r.assume("of the mount that was unmounted only the mount is read-only, not its file system")
 	}
-	return mounted{Mount: m}, nil
+	return m, nil
 }
 
 // assume notes with the walk what could not be read and is taken for so.

@@ -53,9 +53,9 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	dev := devString(x.Dev_major, x.Dev_minor)
 	n := &access.Node{
 		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: dev, Inode: x.Ino, Nlink: uint64(x.Nlink),
-		Mount: m.Mount, Removed: uint32(x.Mode)&unix.S_IFMT == unix.S_IFDIR && x.Nlink == 0, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
+		Mount: m, Removed: uint32(x.Mode)&unix.S_IFMT == unix.S_IFDIR && x.Nlink == 0, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
 	}
-	n.UID, n.GID = r.ids(m.Mount, x.Uid, x.Gid)
+	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
 	self := selfFD(fd)
 	name := where // as [fdPath] would say it
 	switch {
@@ -135,6 +135,11 @@ func (r *trail) readACLs(n *access.Node, fd int, last bool) {
 	if err == nil && last && n.Type == access.Directory {
 		n.DefaultACL, err = r.getACL(fd, n.Type, "system.posix_acl_default")
 	}
+	noteACL(n, err)
+}
+
+// noteACL notes why the ACLs of a file could not be read.
+func noteACL(n *access.Node, err error) {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		n.NoACL = true

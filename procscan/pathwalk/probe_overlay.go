@@ -47,7 +47,7 @@ type part struct {
 //
 // They are not looked at where they decide nothing: who mounted it with all capabilities of the initial user namespace is
 // refused only by files that an idmapped layer shows as nobody's. What is renamed is asked about all the same.
-func (r *trail) underneath(n *access.Node, name string, m mounted, x *unix.Statx_t, last bool) {
+func (r *trail) underneath(n *access.Node, name string, m *access.Mount, x *unix.Statx_t, last bool) {
 	o := &access.Overlay{Writable: !m.Super.ReadOnly, MounterNS: m.Super.UserNS}
 	n.Overlay = o
 	if last && moves(r.op.Op) {
@@ -123,7 +123,7 @@ func (r *trail) upperReadOnly(names *layerNames) access.Fact {
 	return told
 }
 
-func (r *trail) stackOf(name string, m mounted, x *unix.Statx_t) (*stacked, error) {
+func (r *trail) stackOf(name string, m *access.Mount, x *unix.Statx_t) (*stacked, error) {
 	at, ok := placeIn(m, name)
 	if !ok {
 		return nil, errors.New("where it is in the overlay is not known")
@@ -143,7 +143,7 @@ func (r *trail) stackOf(name string, m mounted, x *unix.Statx_t) (*stacked, erro
 }
 
 // stackAt finds what the layers have at a path, going down from the root of the overlay.
-func (r *trail) stackAt(m mounted, mount uint64, at string) (*stacked, error) {
+func (r *trail) stackAt(m *access.Mount, mount uint64, at string) (*stacked, error) {
 	key := stackKey{m.Super.Dev, at}
 	if s := r.stacks[key]; s != nil {
 		return s, nil
@@ -217,7 +217,7 @@ func (r *trail) descend(above *stacked, name string) (*stacked, error) {
 }
 
 // openLayers opens the layers of an overlay, for looking at only.
-func (r *trail) openLayers(m mounted, mount uint64) (*stacked, error) {
+func (r *trail) openLayers(m *access.Mount, mount uint64) (*stacked, error) {
 	if names := r.p.layers[mount]; names != nil {
 		return r.openNamed(names)
 	}
@@ -289,33 +289,13 @@ func (r *trail) openNamed(names *layerNames) (*stacked, error) {
 	return s, nil
 }
 
-// bases are the directories that relative names of layers may start from. Engines change into one above the overlay or
-// above the layers that they name in full: which of them is right shows in what the layers hold.
+// bases are the directories that relative names of layers may start from.
 func (r *trail) bases(o *nsinspect.Overlay, point string) []string {
-	bases := []string{}
-	relative := false
-	add := func(p string) {
-		for p = path.Dir(p); strings.HasPrefix(p, "/") && p != "/"; p = path.Dir(p) {
-			if !slices.Contains(bases, p) {
-				bases = append(bases, p)
-			}
-		}
-	}
-	for _, l := range o.Layers {
-		if path.IsAbs(l) {
-			add(l)
-		} else {
-			relative = true
-		}
-	}
-	if !relative {
-		return []string{""}
-	}
-	add(point)
+	points := []string{point}
 	for _, c := range r.p.atlas.Candidates(r.p.snap.Observer.MountTable, nsinspect.Place{Dev: o.Dev, Path: "/"}) {
-		add(c.Path)
+		points = append(points, c.Path)
 	}
-	return bases
+	return layerBases(o, points)
 }
 
 // redirects reports whether an overlay with these options renames directories that have a lower layer. What is as the

@@ -43,7 +43,7 @@ type question struct {
 	task   *taskNow
 	op     access.Operation
 	who    string // in procfs: a PID, or self
-	mounts map[uint64]mounted
+	mounts map[uint64]*access.Mount
 
 	future *future // of a container that is not running
 
@@ -93,7 +93,7 @@ func newQuestion(p *probe, host *access.Host, who string, t *taskNow, op access.
 		clear(p.owner)
 		clear(p.layers)
 	}
-	return &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]mounted{}, stacks: map[stackKey]*stacked{}}
+	return &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]*access.Mount{}, stacks: map[stackKey]*stacked{}}
 }
 
 // walks reads what is on the way to a path, and to the second one of the operation.

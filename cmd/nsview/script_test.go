@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 //
 // and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
 // a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
-// [git] is for the program, [fuse] and [landlock] are what the kernel has; [protected_regular] and [protected_hardlinks]
+// [git] is for the program, [fuse], [landlock] and [tracefs] are what the kernel has; [protected_regular] and [protected_hardlinks]
 // are how the host is set up: tests do not change it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
@@ -85,6 +85,7 @@ func scriptParams(dir string) testscript.Params {
 			have, known := map[string]bool{
 				"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0, "busybox": busybox() != "",
 				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"), "git": haveProgram("git"),
+				"tracefs":           haveTracefs(),
 				"grant":             granted("/etc/subuid") != "" && granted("/etc/subgid") != "",
 				"protected_regular": sysctl("fs/protected_regular") > 0, "protected_hardlinks": sysctl("fs/protected_hardlinks") > 0,
 			}[name]
@@ -101,6 +102,12 @@ func scriptParams(dir string) testscript.Params {
 			"status": scriptStatus,
 		},
 	}
+}
+
+// haveTracefs reports whether tracefs is mounted, which nsview does not do.
+func haveTracefs() bool {
+	_, err := os.Stat("/sys/kernel/tracing/events/task")
+	return err == nil
 }
 
 // busybox is the path of one that runs in an empty root directory, "" without one.

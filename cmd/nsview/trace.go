@@ -2,10 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -27,6 +23,7 @@ type traceFlags struct {
 	failed   bool
 	denied   bool
 	ptrace   bool
+	source   string
 	tree     bool
 	summary  bool
 	duration time.Duration
@@ -79,6 +76,8 @@ or was not found.`,
 	flags.BoolVar(&f.failed, "failed", false, "only what the kernel refused")
 	flags.BoolVar(&f.denied, "denied", false, "file system calls in containers that fail with EACCES, EPERM, EOVERFLOW or EROFS, and which check decides")
 	flags.BoolVar(&f.ptrace, "ptrace", false, "follow COMMAND with ptrace(2), which misses nothing without privilege, slows it down, and keeps set-id programs from working")
+	flags.StringVar(&f.source, "source", "", "only from this `SOURCE`: bpf, perf, proc")
+	_ = flags.MarkHidden("source") // for tests: the best one is taken by itself
 	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
@@ -132,6 +131,10 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		return usageError("", "--denied shows refused file system calls only: --type, --failed, --tree and --summary are about other events")
 	case f.ptrace && (len(f.command) == 0 || len(f.targets) > 0 || f.denied || f.duration > 0):
 		return usageError("nsview trace --ptrace -- COMMAND", "--ptrace follows a COMMAND to its end: no TARGET, --denied or --duration goes with it")
+	case f.source != "" && !slices.Contains([]string{"bpf", "perf", "proc"}, f.source):
+		return usageError("", "no source \"%s\", only bpf, perf, proc", f.source)
+	case f.source != "" && f.ptrace:
+		return usageError("", "--ptrace is a source already")
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
@@ -177,34 +180,6 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 		return t.watch(ctx, reader)
 	}
 	return t.command(reader)
-}
-
-// traceSource opens the best source that there is: without BPF, a COMMAND can be followed in /proc.
-func (a *app) traceSource(f *traceFlags) (trace.Source, error) {
-	if f.ptrace {
-		path, err := exec.LookPath(f.command[0])
-		if err != nil {
-			status := runner.StatusNotFound
-			if errors.Is(err, os.ErrPermission) {
-				status = runner.StatusNotExecutable
-			}
-			return nil, &runner.Error{Err: err, Status: status}
-		}
-		return trace.OpenPtrace(path, f.command), nil
-	}
-	bpf, err := trace.OpenBPF(trace.Options{Denied: f.denied})
-	switch {
-	case err == nil:
-		return bpf, nil
-	case f.command == nil || f.denied || len(f.targets) > 0:
-		hint := "nsview trace -- COMMAND can follow a command without"
-		if f.denied || os.Geteuid() != 0 {
-			hint = "run as root (CAP_BPF and CAP_PERFMON)"
-		}
-		return nil, &statusError{code: exitFailure, err: fmt.Errorf("trace: %w", err), hint: hint}
-	}
-	a.warn("no BPF: %v", err)
-	return trace.OpenProc(a.proc), nil
 }
 
 // follow finds what the TARGETs are.

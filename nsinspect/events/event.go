@@ -96,6 +96,7 @@ type Args struct {
 
 	Reason    string `json:"reason,omitempty"`    // why it failed
 	Truncated bool   `json:"truncated,omitempty"` // a string was longer than what is kept
+	Unread    bool   `json:"unread,omitempty"`    // what the call was given by pointers, such as paths, is not known: the source does not tell
 }
 
 // Failed reports whether the call was refused.
@@ -110,7 +111,7 @@ func (e *Event) New() []nsinspect.Type {
 	var kinds []nsinspect.Type
 	for _, kind := range nsinspect.Types() {
 		before, after := e.Before.Of(kind), e.Namespaces.Of(kind)
-		if after != 0 && before != after || forChildren(&e.Before, kind) != forChildren(&e.Namespaces, kind) {
+		if before != 0 && after != 0 && before != after || forChildren(&e.Before, kind) != forChildren(&e.Namespaces, kind) {
 			kinds = append(kinds, kind)
 		}
 	}

@@ -93,6 +93,9 @@ func (h *History) executes(p *Process, exec *Event) {
 	b.exec, b.new, b.old = exec, []NewNamespace{}, []NewNamespace{}
 	for _, kind := range nsinspect.Types() {
 		n := NewNamespace{kind, exec.Namespaces.Of(kind)}
+		if n.Inode == 0 {
+			continue // not known
+		}
 		if h.made[n.Inode] != nil {
 			b.new = append(b.new, n)
 		} else {

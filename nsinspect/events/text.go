@@ -34,10 +34,13 @@ func (e *Event) Text() string {
 
 func (e *Event) call() string {
 	a := &e.Args
-	flags := strings.Join(e.Flags, "|")
+	flags, unread := strings.Join(e.Flags, "|"), ""
+	if a.Unread {
+		unread = "..."
+	}
 	list := func(parts ...string) string {
 		var kept []string
-		for _, p := range parts {
+		for _, p := range append([]string{unread}, parts...) {
 			if p != "" {
 				kept = append(kept, p)
 			}
@@ -46,12 +49,22 @@ func (e *Event) call() string {
 	}
 	switch e.Type {
 	case Exec:
+		if a.Unread && a.Path != "" {
+			return e.Name + " " + quoteAny(a.Path) + " [...]"
+		}
+		if a.Unread {
+			return list()
+		}
 		if len(a.Argv) == 0 {
 			return list(quoteAny(a.Path))
 		}
 		return "exec " + quoteAny(a.Path) + " " + quoteList(a.Argv) + cutMark(a)
 	case Name:
-		return list("PR_SET_NAME", quoteAny(a.Name))
+		name := quoteAny(a.Name)
+		if a.Unread {
+			name = ""
+		}
+		return list("PR_SET_NAME", name)
 	case Map:
 		return fmt.Sprintf("write /proc/%d/%s %s%s", a.Target, a.File, quoteAny(a.Content), cutMark(a))
 	case Setns:

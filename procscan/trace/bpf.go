@@ -129,9 +129,12 @@ func (b *BPF) watchCalls() error {
 }
 
 // bootTime is when CLOCK_BOOTTIME was 0.
-func bootTime() time.Time {
+func bootTime() time.Time { return clockStart(unix.CLOCK_BOOTTIME) }
+
+// clockStart is when that clock was 0.
+func clockStart(clock int32) time.Time {
 	var real, boot unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) // both clocks are always there
+	_ = unix.ClockGettime(clock, &boot) // both clocks are always there
 	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
 	return time.Unix(0, real.Nano()-boot.Nano()).UTC()
 }

@@ -25,7 +25,7 @@ import (
 // tracer is an open source and what it has told.
 type tracer struct {
 	t      *testing.T
-	source *trace.BPF
+	source trace.Source
 	cancel context.CancelFunc
 	done   chan error
 
@@ -38,6 +38,11 @@ func start(t *testing.T) *tracer {
 	proctest.NeedRoot(t)
 	source, err := trace.OpenBPF(trace.Options{})
 	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
+	return startSource(t, source)
+}
+
+func startSource(t *testing.T, source trace.Source) *tracer {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	tr := &tracer{t: t, source: source, cancel: cancel, done: make(chan error, 1)}
 	go func() {

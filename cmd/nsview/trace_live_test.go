@@ -119,6 +119,9 @@ func TestLiveTraceDocker(t *testing.T) {
 	if s.PID != pid || s.InsidePID != 1 || s.Ended {
 		t.Errorf("docker says its PID is %d: %+v", pid, s)
 	}
+	if s.Container != "docker:live-traced" {
+		t.Errorf("the container is called %q", s.Container)
+	}
 	if diff := cmp.Diff(own, s.New); diff != "" {
 		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
 	}
@@ -239,6 +242,9 @@ func TestLiveTracePodman(t *testing.T) {
 			s := l.started(t, "sleep", "1009")
 			if s.PID != pid || s.InsidePID != 1 || s.Ended {
 				t.Errorf("podman says its PID is %d: %+v", pid, s)
+			}
+			if s.Container != "podman:"+name {
+				t.Errorf("the container is called %q", s.Container)
 			}
 			if diff := cmp.Diff(own, s.New); diff != "" {
 				t.Errorf("new namespaces (-proc +trace):\n%s", diff)

@@ -232,6 +232,6 @@ func (t *tracing) printReport(gaps []nsinspect.Gap) error {
 	}
 	return t.app.printData(t.out, traceReport{
 		Report: nsinspect.Report{Schema: nsinspect.Schema, Kind: "Trace", Observer: t.observer, Gaps: gaps},
-		Source: t.source.Name(), Events: t.list, Summary: t.history.Summary(),
+		Source: t.source.Name(), Events: t.list, Summary: t.summary(),
 	}, nil)
 }

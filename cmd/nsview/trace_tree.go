@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,9 +55,21 @@ func (t *tracing) node(p *events.Process, keep map[*events.Process]bool) *render
 
 func clock(at time.Time) string { return at.Local().Format("15:04:05.000000") }
 
+// summary is the history's, with the names of the containers that are still there.
+func (t *tracing) summary() events.Summary {
+	s := t.history.Summary()
+	if len(s.Starts) == 0 {
+		return s
+	}
+	if now, err := t.app.snapshot(context.Background(), 0); err == nil { // else they have the names of their commands
+		s.NameStarts(now)
+	}
+	return s
+}
+
 // printSummary prints what started, and what was seen at all.
 func (t *tracing) printSummary(lost trace.Lost) error {
-	s := t.history.Summary()
+	s := t.summary()
 	if !t.flags.summary {
 		if err := t.line(""); err != nil {
 			return err
@@ -88,7 +101,14 @@ func lostText(lost trace.Lost) string {
 }
 
 func (t *tracing) printStart(s *events.Start) error {
-	who := fmt.Sprintf("%s  PID %d on the host, %d inside", shell.Arguments(s.Command...), s.PID, s.InsidePID)
+	inside := "unknown"
+	if s.InsidePID != 0 {
+		inside = strconv.Itoa(s.InsidePID)
+	}
+	who := fmt.Sprintf("%s  PID %d on the host, %s inside", shell.Arguments(s.Command...), s.PID, inside)
+	if s.Container != "" {
+		who = s.Container + "  " + who
+	}
 	lines := [][2]string{{"started by", strings.Join(s.By, " -> ")}, {"new", namespaceList(s.New)}, {"shared", namespaceList(s.Shared)}}
 	var phases []string
 	for i, p := range s.Phases {

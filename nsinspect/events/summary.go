@@ -21,6 +21,7 @@ type Start struct {
 	Time      time.Time      `json:"time"` // when Command was executed
 	PID       int            `json:"pid"`
 	InsidePID int            `json:"inside_pid"`
+	Container string         `json:"container"` // whose it is, a TARGET; "" when no engine's, or not told any more: see NameStarts
 	Command   []string       `json:"command"`
 	By        []string       `json:"by"` // the names of the processes that it came from, the farthest first
 	New       []NewNamespace `json:"new"`
@@ -114,6 +115,40 @@ func (h *History) madeFor(e *Event) *Event {
 		}
 	}
 	return earliest
+}
+
+// NameStarts says which of the starts are containers of an engine, by a snapshot of later: the container of a process that is
+// in the same namespaces. One that has ended by then stays without a name.
+func (s *Summary) NameStarts(now *nsinspect.Snapshot) {
+	viewers := now.Viewers()
+	for i := range s.Starts {
+		start := &s.Starts[i]
+		if start.Ended { // another one may have its numbers
+			continue
+		}
+		for j := range now.Processes {
+			p := &now.Processes[j]
+			if p.Container >= 0 && now.Containers[p.Container].Engine != "" && start.has(&p.Namespaces) {
+				start.Container = viewers[p.Container]
+				break
+			}
+		}
+	}
+}
+
+// has reports whether the namespaces are those of the start, in which a network or another one may have been entered later.
+func (s *Start) has(set *nsinspect.NamespaceSet) bool {
+	made := false
+	for _, n := range s.New {
+		switch n.Type {
+		case nsinspect.User, nsinspect.PID, nsinspect.Mnt:
+			made = true
+			if set.Of(n.Type) != n.Inode {
+				return false
+			}
+		}
+	}
+	return made
 }
 
 func (h *History) starts() []Start {

@@ -163,7 +163,7 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 		return err
 	}
 	defer source.Close()
-	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
+	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), fold: events.NewFold(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
 	if f.denied {
 		if t.asker, err = a.asker(cmd.Context()); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
@@ -23,6 +24,7 @@ type tracing struct {
 	owners   owners
 	asker    *asker // with --denied
 
+	fold       *events.Fold
 	agreements map[events.Agreement]int
 	out        *bufio.Writer
 
@@ -105,14 +107,38 @@ func (t *tracing) show(r *traceReader) error {
 		if err := t.flush(); err != nil {
 			return err
 		}
-		e, more := <-r.queue
-		if !more {
-			return r.err
+		var late <-chan time.Time
+		if t.fold.Holds() {
+			late = time.After(foldFor)
 		}
-		if err := t.see(e); err != nil {
+		select {
+		case e, more := <-r.queue:
+			if !more {
+				return r.err
+			}
+			if err := t.see(e); err != nil {
+				return err
+			}
+		case <-late:
+			if err := t.lines(t.fold.Late(time.Now())); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// foldFor is how long a line waits at most for what is to be folded into it.
+const foldFor = time.Second
+
+// lines prints lines of the timeline.
+func (t *tracing) lines(list []events.Line) error {
+	for i := range list {
+		e := list[i].Event
+		if err := t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), render.Escape(e.Comm), list[i].Text())); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 func (t *tracing) flush() error { return t.out.Flush() }
@@ -135,12 +161,20 @@ func (t *tracing) see(e *events.Event) error {
 	}
 	t.owners.explain(context.Background(), e)
 	t.history.Add(e)
-	if !t.flags.filter.Shows(e) || t.flags.summary {
+	shown := t.flags.filter.Shows(e)
+	if t.flags.summary {
+		return nil
+	}
+	if t.app.output == "table" {
+		if err := t.lines(t.fold.Late(e.Time.Add(-foldFor))); err != nil {
+			return err
+		}
+		return t.lines(t.fold.Add(e, shown))
+	}
+	if !shown {
 		return nil
 	}
 	switch t.app.output {
-	case "table":
-		return t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), render.Escape(e.Comm), e.Text()))
 	case "jsonl":
 		return render.JSONLine(t.out, e)
 	case "json", "yaml":
@@ -180,6 +214,9 @@ func (t *tracing) end(r *traceReader) error {
 		return err
 	}
 	gaps := t.lost(lost)
+	if err := t.lines(t.fold.End()); err != nil {
+		return err
+	}
 	switch t.app.output {
 	case "tree":
 		err = t.printTree()

@@ -36,20 +36,27 @@ func (t *tracing) node(p *events.Process, keep map[*events.Process]bool) *render
 			n.Text += fmt.Sprintf("  PID 1 of pid:%v", p.Born.Namespaces.PID)
 		}
 	}
+	fold := events.NewFold()
+	add := func(lines []events.Line) {
+		for i := range lines {
+			n.Children = append(n.Children, &render.Node{Text: clock(lines[i].Event.Time) + " " + lines[i].Text()})
+		}
+	}
 	for _, s := range p.Steps {
-		switch {
-		case s.Child != nil && !keep[s.Child] && !t.app.verbose:
+		if s.Child != nil && !keep[s.Child] && !t.app.verbose {
 			continue
-		case s.Event != nil && t.flags.filter.Shows(s.Event):
-			n.Children = append(n.Children, &render.Node{Text: clock(s.Event.Time) + " " + s.Event.Text()})
+		}
+		if s.Event != nil {
+			add(fold.Add(s.Event, t.flags.filter.Shows(s.Event)))
 		}
 		if s.Child != nil {
 			n.Children = append(n.Children, t.node(s.Child, keep))
 		}
 	}
-	if p.Ended != nil && t.flags.filter.Shows(p.Ended) {
-		n.Children = append(n.Children, &render.Node{Text: clock(p.Ended.Time) + " " + p.Ended.Text()})
+	if p.Ended != nil {
+		add(fold.Add(p.Ended, t.flags.filter.Shows(p.Ended)))
 	}
+	add(fold.End())
 	return n
 }
 

@@ -116,15 +116,20 @@ func (d *Denial) capsFit() bool {
 	return true
 }
 
+// deniedCall is the call of a denial and its error.
+func (e *Event) deniedCall() string {
+	second := ""
+	if e.Args.New != "" {
+		second = ", " + quoteAny(e.Args.New)
+	}
+	return fmt.Sprintf("%s(%s%s) = %s", e.Name, quoteAny(e.Args.Path), second, e.Errno)
+}
+
 // deniedText is the call of a denial and what nsview makes of it.
 func (e *Event) deniedText() string {
-	a, d := &e.Args, e.Denial
+	d := e.Denial
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s(%s", e.Name, quoteAny(a.Path))
-	if a.New != "" {
-		fmt.Fprintf(&b, ", %s", quoteAny(a.New))
-	}
-	fmt.Fprintf(&b, ") = %s", e.Errno)
+	b.WriteString(e.deniedCall())
 	if d.Explanation != "" {
 		fmt.Fprintf(&b, "  %s", safe(d.Explanation))
 	}

@@ -157,6 +157,9 @@ func (e *explainer) mountRule() string {
 		}
 		return text
 	case RuleROSuper:
+		if e.w.Fail == "EROFS" {
+			return "an overlay on the way looks up a directory for the first time, and has to note in its upper layer where that comes from: the file system of the upper layer is read-only"
+		}
 		if e.node != nil && e.node.Overlay != nil && e.node.Overlay.UpperReadOnly == Yes && !e.node.Mount.Super.ReadOnly {
 			return e.superText() + " keeps changes on another file system, that of its upper layer, which has become read-only"
 		}

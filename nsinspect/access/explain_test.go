@@ -163,6 +163,7 @@ func TestExplainDenied(t *testing.T) {
 		{rule: RuleROMount, errno: "EROFS", op: "write", want: who + "cannot write /data/f: the mount at /data has the flag ro (the mount only: the file system itself is writable)"},
 		{rule: RuleROSuper, errno: "EROFS", op: "write", want: "the ext4 file system at /data itself is read-only (ro)"},
 		{rule: RuleROSuper, errno: "EROFS", op: "write", facts: func(_ *Subject, w *Walk) { file(w).Overlay = &Overlay{UpperReadOnly: Yes} }, want: "that of its upper layer, which has become read-only"},
+		{rule: RuleROSuper, errno: "EROFS", facts: func(_ *Subject, w *Walk) { w.Fail = "EROFS" }, want: "looks up a directory for the first time"},
 		{rule: RuleNoExec, want: "the mount at /data has the flag noexec"},
 		{rule: RuleNoDev, want: "the flag nodev"},
 		{rule: RuleSBNoDev, want: "was mounted in a user namespace"},

@@ -81,7 +81,9 @@ type Walk struct {
 	TrailingSlash bool   `json:"trailing_slash,omitempty"`
 	Last          string `json:"last,omitempty"`
 
-	// Fail is an error of the walk itself, after all of Steps: ELOOP, ENAMETOOLONG, ENOENT for an empty path.
+	// Fail is an error of the walk itself, after all of Steps: ELOOP, ENAMETOOLONG, ENOENT for an empty path, EROFS where an
+	// overlay looks up a merged directory for the first time and has to note in its upper layer where that comes from, which
+	// has become read-only (ovl_fix_origin() in fs/overlayfs/namei.c).
 	Fail Errno `json:"fail,omitempty"`
 	// Missing says which fact ended the walk before its end (a FUSE server that does not answer, a directory that not
 	// even the observer may search): then the answer is unknown unless an earlier step denies.

@@ -134,14 +134,16 @@ func (j *judge) protectedLink(l *Lookup) bool {
 
 // failed is an error of the walk itself.
 func (j *judge) failed(w *Walk) bool {
-	rule := RuleNotFound
+	rule, detail := RuleNotFound, "the walk ends here"
 	switch w.Fail {
 	case "ELOOP":
 		rule = RuleSymlinkLoop
 	case "ENAMETOOLONG":
 		rule = RuleNameTooLong
+	case "EROFS":
+		rule, detail = RuleROSuper, "an overlay has to write to its upper layer for the first lookup of a directory, and the file system of that is read-only"
 	}
-	return j.denyAt(w.Path, "", rule, w.Fail, "the walk ends here")
+	return j.denyAt(w.Path, "", rule, w.Fail, detail)
 }
 
 // look is what needs the walk only: stat(2), lstat(2), readlink(2), and chdir(2), which also searches the directory.

@@ -143,6 +143,9 @@ func TestOverlayUpperReadOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Merged and not made by the overlay: it notes where it comes from when it is looked up first.
+	file(t, l.lower1+"/made/low", 1000, 1000)
+	mkdir(t, disk+"/u/made")
 	if err := os.Rename(l.lower1, l.dir+"/lower"); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +172,9 @@ func TestOverlayUpperReadOnly(t *testing.T) {
 		p := l.merged + d + "/new"
 		questions = append(questions, "create "+p, "opencreat "+p, "mkdir "+p, "symlink "+p, "mkfifo "+p, "mknod "+p, "whiteout "+p, "access "+l.merged+d+" w")
 	}
+	made := l.merged + "/made"
+	questions = append(questions, "lookup "+made, "lookup "+made+"/low", "lookup "+made+"/none", "chdir "+made, "create "+made+"/new", "mkdir "+made, "create "+made,
+		"unlink "+made, "rmdir "+made, "rename "+made+" "+l.merged+"/x", "rename "+l.merged+"/up "+made, "link "+l.merged+"/up "+made, "lookup "+made+"/..")
 	p := proberNow(t)
 	in := scriptedAgent(t, "root of a user namespace", userNamespaceRoot(), "true")
 	agents := []*agent{user(t, "1000"), user(t, "1001"), in, startAgent(t, "root", nil, agentProgram(t))}

@@ -277,6 +277,10 @@ func (r *trail) names(list []string, last follows, trailing bool) bool {
 			r.w.Steps = append(r.w.Steps, lookup)
 			r.w.Rest = rest
 			return false
+		case errors.Is(err, unix.EROFS) && r.node.Mount.Super.FSType == "overlay":
+			r.w.Steps = append(r.w.Steps, lookup)
+			r.w.Fail, r.w.Rest = "EROFS", rest
+			return false
 		case err != nil:
 			r.w.Missing = "what is at " + path.Join(r.node.Path, name) + ": " + err.Error()
 			r.w.Rest = rest

@@ -141,7 +141,7 @@ func asFSUser(uid, gid int, do func() error) error {
 func (s *subject) become() error {
 	if s.Cwd != "" {
 		// A directory that it cannot reach is none to work in; then it works in the root.
-		if err := unix.Chdir(s.Cwd); err != nil && err != unix.EACCES {
+		if err := unix.Chdir(s.Cwd); err != nil && err != unix.EACCES && err != unix.EROFS {
 			return fmt.Errorf("chdir %s: %w", s.Cwd, err)
 		}
 	}

@@ -29,7 +29,7 @@ func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
 }
 
 // UseStandIns lets the Prober run this program again with the ids of a target, to look where nobody else may (a FUSE file
-// system without allow_other). main has to begin with [IsStandIn]. Without it what is there stays unknown.
+// system without allow_other, a directory of an idmapped mount that is nobody's there). main has to begin with [IsStandIn]. Without it what is there stays unknown.
 func (p *Prober) UseStandIns() { p.now.standIns = true }
 
 // Close gives back what the Prober holds.

@@ -14,7 +14,11 @@ func (r *trail) standIn(fd int, mount uint64, m *access.Mount, where string, las
 	if !r.p.standIns || cred == nil || !r.host.InitialNS || r.stand != nil {
 		return sighted{}, false
 	}
-	s, err := startStandIn(cred, fd)
+	ids, err := sameIDs(cred)
+	var s *standIn
+	if err == nil {
+		s, err = startStandIn(ids, fd)
+	}
 	if err != nil {
 		r.assume("nothing in the FUSE file system at " + m.Point + " could be looked at: " + err.Error())
 		return sighted{}, false
@@ -27,6 +31,35 @@ func (r *trail) standIn(fd int, mount uint64, m *access.Mount, where string, las
 	r.stand = s
 	seen, err := r.fromAway(&a, where, m, mount, last)
 	return seen, err == nil
+}
+
+// nobodys reports whether a file may have an owner or a group who is not mapped where it is: in an idmapped mount, or in an
+// overlay of one.
+func nobodys(n *access.Node) bool {
+	return !n.UID.Known || !n.GID.Known || !n.UID.Seen.Mapped() || !n.GID.Seen.Mapped()
+}
+
+// openAsTarget opens a name where the walk is, in a directory that refuses the observer and not who walks: capabilities count
+// for nothing over an owner whom an idmapped mount does not map, and so those that the target has need not be borrowed.
+func (r *trail) openAsTarget(name string) (int, error) {
+	cred := r.task.cred
+	if !r.p.standIns || cred == nil || !r.host.InitialNS || r.stand != nil {
+		return -1, unix.EACCES
+	}
+	uid, gid := cred.UID.FS, cred.GID.FS
+	if r.op.Op == access.OpAccess {
+		uid, gid = cred.UID.Real, cred.GID.Real
+	}
+	ids, err := idsOf(uid, gid, cred.Groups)
+	if err != nil {
+		return -1, err
+	}
+	s, err := startStandIn(ids, r.at)
+	if err != nil {
+		return -1, err
+	}
+	defer s.close()
+	return s.open(name)
 }
 
 // lookupAway is lookup in a directory that only a stand-in has open.

@@ -390,6 +390,9 @@ func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 		return r.lookupAway(name, where, last)
 	}
 	fd, err := unix.Openat(r.at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.EACCES) && nobodys(r.node) {
+		fd, err = r.openAsTarget(name)
+	}
 	if err != nil {
 		return -1, sighted{}, err
 	}

@@ -147,7 +147,12 @@ func (w *writer) host() {
 		w.bind(at)
 	}
 	if w.r.IntN(2) == 0 {
-		w.overlay(at, w.point(at), w.point(at))
+		base := w.point(at)
+		if w.r.IntN(2) == 0 { // where only it will be read-only
+			w.do(act{By: at, Kind: "tmpfs", Path: base, Text: "mode=755"})
+			w.points = append(w.points, base)
+		}
+		w.overlay(at, base, w.point(at))
 	}
 }
 

@@ -182,8 +182,11 @@ func (w *world) make() error {
 		return err
 	}
 	nsinspect.Group(snap, nil)
-	w.prober, err = NewProber(snap, "/proc")
-	return err
+	if w.prober, err = NewProber(snap, "/proc"); err != nil {
+		return err
+	}
+	w.prober.UseStandIns()
+	return nil
 }
 
 func (w *world) act(a *act) error {

@@ -64,6 +64,9 @@ func idmapChanges(p problem) []change {
 	switch e := p.s.engine(); {
 	case configured:
 		c.how = p.s.volumeHow(p.s.volume(n.Mount), option)
+		if c.how != "" && !n.Mount.Idmapped && p.s.engine() == "podman" && p.s.Container.Runtime != "crun" {
+			c.how += ", with --runtime crun: runc before 1.2 ignores idmap without a word"
+		}
 	case !n.Mount.Idmapped && e == "nsview":
 		c.how = "have it mounted with --bind " + shell.Arguments(source+":"+n.Mount.Point+":idmap") + " by its nsview run"
 	}

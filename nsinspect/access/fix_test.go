@@ -307,7 +307,7 @@ func TestFixes(t *testing.T) {
 			want: []string{
 				"proven: give /srv/db/f to gid 100000 (0 inside) and let its members read and write it\nchgrp -h -- 100000 /srv/db/f\nchmod g+w -- /srv/db/f",
 				"proven: give /srv/db/f to uid 100000 (0 inside)\nchown -h -- 100000 /srv/db/f",
-				"proven restart: mount /data with the container's id map\nhow: have it mounted with -v data:/data:idmap by the podman run that makes it",
+				"proven restart: mount /data with the container's id map\nhow: have it mounted with -v data:/data:idmap by the podman run that makes it, with --runtime crun: runc before 1.2 ignores idmap without a word",
 				"proven restart: have podman give all of the volume at /data to uid 100000 (0 inside)\nhow: have it mounted with -v data:/data:U by the podman run that makes it",
 			},
 		},

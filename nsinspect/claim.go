@@ -45,7 +45,8 @@ type EngineFacts struct {
 // StartFacts are what an engine starts a container with, besides its user, its maps and its mounts.
 type StartFacts struct {
 	// Rootfs is the directory of the topmost layer of its root file system as the overlay drivers of docker and podman keep
-	// it, with the directory "diff" and the file "lower": a path on the host. "" where that is not known.
+	// it, with the directory "diff" and the file "lower", or that of the driver vfs, whose parent is called "dir": a path on
+	// the host. "" where that is not known.
 	Rootfs   string   `json:"rootfs"`
 	ReadOnly bool     `json:"read_only"`        // the root file system
 	Dir      string   `json:"dir"`              // the working directory

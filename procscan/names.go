@@ -214,7 +214,7 @@ func (n *nameFiles) file(root *Root, path string) (map[idmap.Inside]string, erro
 	if err != nil {
 		return nil, err
 	}
-	names := parseNames(content)
+	names := ParseNames(content)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.byFile[version] = names

@@ -177,7 +177,7 @@ func getent(ctx context.Context, database string, ids []idmap.Inside) (map[idmap
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 2) {
 		return nil, fmt.Errorf("%s %s: %w", path, database, err)
 	}
-	return parseNames(out.Bytes()), nil
+	return ParseNames(out.Bytes()), nil
 }
 
 func getentPath() (string, error) {

@@ -7,11 +7,11 @@ import (
 	"github.com/nsview/nsview/idmap"
 )
 
-// parseNames reads the names of a passwd or group file (passwd(5), group(5)): NAME:PASSWORD:ID and more fields. Of two
+// ParseNames reads the names of a passwd or group file (passwd(5), group(5)): NAME:PASSWORD:ID and more fields. Of two
 // names for one id the first wins, as getpwuid(3) has it. A line that is no entry is passed over, as the C library does
 // (a comment, a "+" of NIS, junk); an id that is no number from 0 to 4294967294 makes it one. Names stay as they are:
 // they are hostile text until they are escaped.
-func parseNames(content []byte) map[idmap.Inside]string {
+func ParseNames(content []byte) map[idmap.Inside]string {
 	names := make(map[idmap.Inside]string)
 	for line := range bytes.Lines(content) {
 		id, name, ok := parseName(bytes.TrimSuffix(line, []byte("\n")))

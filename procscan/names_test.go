@@ -20,7 +20,7 @@ import (
 )
 
 func TestParseNames(t *testing.T) {
-	got := parseNames([]byte("root:x:0:0:root:/root:/bin/sh\n" +
+	got := ParseNames([]byte("root:x:0:0:root:/root:/bin/sh\n" +
 		"toor:x:0:0::/:/bin/sh\n" + // the first name of an id wins
 		"# comment:x:1:1::/:\n+nis:x:2:2::/:\n-nis:x:2:2::/:\n+::::::\n" +
 		"\n:x:3:3::/:\nshort\nshort:x\nshort:x:4\n" +
@@ -38,7 +38,7 @@ func TestParseNames(t *testing.T) {
 func FuzzParseNames(f *testing.F) {
 	f.Add([]byte("root:x:0:0:root:/root:/bin/sh\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		for id, name := range parseNames(content) {
+		for id, name := range ParseNames(content) {
 			if !id.Mapped() || name == "" || strings.ContainsAny(name, ":\n") {
 				t.Errorf("id %d is named %q", id, name)
 			}
@@ -221,7 +221,7 @@ func TestGetentFindsWhatFilesLack(t *testing.T) {
 	proctest.Need(t, "getent", err == nil, "getent(1) asks the name service")
 	known, err := exec.Command(path, "passwd").Output()
 	must(t, err)
-	want := parseNames(known)
+	want := ParseNames(known)
 	ids := make([]idmap.Inside, 0, len(want))
 	for id := range want {
 		ids = append(ids, id)

@@ -91,15 +91,19 @@ func TestLiveStoppedAnswers(t *testing.T) {
 	p.Run("run", "-d", "busybox", "sleep", "1000") // its monitor says where this podman keeps its containers
 	volume := stoppedVolume(t)
 	remapped := enginetest.StartDocker(t, "--userns-remap="+user.Name)
-	for name, run := range map[string]func(args ...string) string{"docker": d.Run, "podman": p.Run, "docker-remapped": remapped.Run} {
+	rootless := enginetest.StartRootlessPodman(t, user)
+	rootless.Run("run", "-d", "busybox", "sleep", "1000")
+	for name, run := range map[string]func(args ...string) string{
+		"docker": d.Run, "podman": p.Run, "docker-remapped": remapped.Run, "podman-rootless": rootless.Run,
+	} {
 		engine, _, _ := strings.Cut(name, "-")
 		of := name
 		for name, flags := range map[string][]string{
 			"root": nil, "number": {"--user", "1000"}, "named": {"--user", "mysql"}, "both": {"--user", "1000:mysql"}, "other": {"--user", "4242:50"},
 			"bare": {"--cap-drop", "ALL"}, "added": {"--cap-add", "DAC_READ_SEARCH", "--group-add", "50", "--user", "ctr"}, "fixed": {"--read-only"},
 		} {
-			if of == "docker-remapped" && (name == "added" || name == "fixed" || name == "both") {
-				continue // as for docker
+			if of != engine && (name == "added" || name == "fixed" || name == "both") {
+				continue // as without
 			}
 			t.Run(of+" "+name, func(t *testing.T) {
 				container := "stopped-" + of + "-" + name

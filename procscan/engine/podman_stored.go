@@ -18,17 +18,20 @@ type storedContainer struct {
 	Metadata string   `json:"metadata"`
 }
 
-// podmanLayers are the directories of the top layers of the containers of a storage with the driver overlay, by container.
+// podmanLayers are the directories of the top layers of the containers of a storage, by container. The driver vfs, which
+// rootless podman takes where it has no overlay, keeps each layer whole.
 func podmanLayers(e *Evidence, r podmanRoot) map[string]string {
 	layers := make(map[string]string)
-	for _, f := range e.matchingOf(r.graph+"/overlay-containers/containers.json", r.owner) {
-		var list []storedContainer
-		if json.Unmarshal(f.Data, &list) != nil {
-			continue
-		}
-		for _, s := range list {
-			if hexID(s.Layer) {
-				layers[s.ID] = r.graph + "/overlay/" + s.Layer
+	for _, driver := range []struct{ containers, layers string }{{"/overlay-containers", "/overlay/"}, {"/vfs-containers", "/vfs/dir/"}} {
+		for _, f := range e.matchingOf(r.graph+driver.containers+"/containers.json", r.owner) {
+			var list []storedContainer
+			if json.Unmarshal(f.Data, &list) != nil {
+				continue
+			}
+			for _, s := range list {
+				if hexID(s.Layer) {
+					layers[s.ID] = r.graph + driver.layers + s.Layer
+				}
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 )
@@ -27,6 +28,11 @@ func readAccounts(read func(name string) ([]byte, error)) (accounts, error) {
 		*into = string(text)
 	}
 	return a, nil
+}
+
+// names are the names of both files by id.
+func (a accounts) names() *nsinspect.NameTable {
+	return &nsinspect.NameTable{Users: procscan.ParseNames([]byte(a.passwd)), Groups: procscan.ParseNames([]byte(a.group))}
 }
 
 // accountsOf are those of a running process.

@@ -80,6 +80,11 @@ func (q *question) futureOf(c *nsinspect.Container) error {
 		ID: -1, Point: "/", Root: "/", ReadOnly: c.Start.ReadOnly,
 		Super: &access.Super{Dev: "rootfs", FSType: "overlay", Options: []string{}, UserNS: q.p.snap.Observer.UserNS},
 	}
+	if on := top.node.Mount; wholeLayer(c.Start.Rootfs) && on != nil { // which the engine binds
+		whole := *on
+		whole.ID, whole.Point, whole.Root, whole.ReadOnly = -1, "/", "/", on.ReadOnly || c.Start.ReadOnly
+		t.root = &whole
+	}
 	root, err := r.layerNode(s, "/", false)
 	if err != nil {
 		return err
@@ -88,12 +93,19 @@ func (q *question) futureOf(c *nsinspect.Container) error {
 	return nil
 }
 
+// wholeLayer reports whether a layer is one of the driver vfs.
+func wholeLayer(dir string) bool { return path.Base(path.Dir(dir)) == "dir" }
+
 // maxLayers is more than an overlay may have (OVL_MAX_STACK).
 const maxLayers = 500
 
 // readLayers reads how the overlay drivers of docker and of containers/storage keep a layer: DIR/diff has its files, and
-// DIR/lower names those below it, the topmost first, each a link in the directory above DIR.
+// DIR/lower names those below it, the topmost first, each a link in the directory above DIR. Those of the driver vfs are
+// in a directory called dir, and each has all of its files.
 func readLayers(dir string) (*layerNames, error) {
+	if wholeLayer(dir) {
+		return &layerNames{Overlay: nsinspect.Overlay{Layers: []string{dir}, Upper: true}}, nil
+	}
 	root, err := procscan.OpenRoot(path.Dir(dir))
 	if err != nil {
 		return nil, err
@@ -141,12 +153,15 @@ func (r *trail) layerNode(s *stacked, where string, last bool) (futureDir, error
 	if !n.Overlay.Upper {
 		n.Overlay.CopyUp = s.copyUp
 	}
-	if r.future.c.Engine != "docker" && !r.sameIDs(r.future.c.UIDMap) {
-		n.UID.Known, n.GID.Known = false, false // the layers may be copied or idmapped for its user namespace
+	if wholeLayer(r.future.c.Start.Rootfs) {
+		n.Overlay = nil
+	}
+	if c := r.future.c; c.Engine != "docker" && !wholeLayer(c.Start.Rootfs) && !r.sameIDs(c.UIDMap) {
+		n.UID.Known, n.GID.Known = false, false // the layers may be idmapped for its user namespace
 	}
 	if last {
 		r.lookLast(&n, selfFD(s.parts[0].fd))
-		if n.Overlay.Merged {
+		if n.Overlay != nil && n.Overlay.Merged {
 			n.Empty = access.NotTold
 		}
 	}

@@ -143,6 +143,9 @@ func (p *Prober) become(ctx context.Context, s *access.Subject, user string, amb
 		to.Cred.CapEff, to.Cred.CapPrm = s.Cred.CapBnd, s.Cred.CapBnd
 	}
 	to.Assumptions = append([]string{}, s.Assumptions...)
+	if s.PID == 0 {
+		to.Names = db.names() // the snapshot has no table of a container that is not running
+	}
 	return &to, nil
 }
 

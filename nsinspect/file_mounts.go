@@ -31,6 +31,9 @@ type mountIndex struct {
 	byChild map[mountedOn]int // a mount by its parent and mount point: at most one
 	byDev   map[string][]int
 	top     int // the mount at "/" that no other of the table carries, -1 without
+
+	points []string            // mount points, sorted
+	roots  map[string][]string // of the mounts of a superblock, sorted
 }
 
 type mountedOn struct {
@@ -93,7 +96,7 @@ func rootMount(on *Mount, path string) (Mount, bool) {
 func indexMounts(mounts []Mount) mountIndex {
 	x := mountIndex{
 		mounts: mounts, byID: make(map[int]int, len(mounts)), byChild: make(map[mountedOn]int, len(mounts)),
-		byDev: make(map[string][]int), top: -1,
+		byDev: make(map[string][]int), top: -1, points: make([]string, len(mounts)), roots: make(map[string][]string),
 	}
 	for i := range mounts {
 		m := &mounts[i]
@@ -102,6 +105,12 @@ func indexMounts(mounts []Mount) mountIndex {
 			x.byChild[mountedOn{m.Parent, m.Point}] = i
 		}
 		x.byDev[m.Dev] = append(x.byDev[m.Dev], i)
+		x.roots[m.Dev] = append(x.roots[m.Dev], m.Root)
+		x.points[i] = m.Point
+	}
+	slices.Sort(x.points)
+	for _, roots := range x.roots {
+		slices.Sort(roots)
 	}
 	for i := range mounts {
 		m := &mounts[i]
@@ -175,9 +184,17 @@ func PlaceOf(m *Mount, path string) (Place, bool) {
 // Candidates lists the paths that lead to p by the mounts of one table alone, in the order of its mounts: those of p's
 // file system whose root is p or above it, and that nothing is mounted over.
 func (a *Atlas) Candidates(table int, p Place) []Candidate {
+	return a.FirstCandidates(table, p, -1)
+}
+
+// FirstCandidates are the first limit ones of Candidates.
+func (a *Atlas) FirstCandidates(table int, p Place, limit int) []Candidate {
 	var found []Candidate
 	x := &a.tables[table]
 	for _, i := range x.byDev[p.Dev] {
+		if len(found) == limit {
+			break
+		}
 		m := &x.mounts[i]
 		below, ok := beneath(m.Root, p.Path)
 		if !ok {
@@ -197,35 +214,32 @@ func (a *Atlas) Tables() int { return len(a.tables) }
 
 // SubMounts are the mount points of a table strictly below path, relative to it, each once.
 func (a *Atlas) SubMounts(table int, dir string) []string {
-	var points []string
-	if table >= 0 && table < len(a.tables) {
-		for i := range a.tables[table].mounts {
-			points = append(points, a.tables[table].mounts[i].Point)
-		}
+	if table < 0 || table >= len(a.tables) {
+		return nil
 	}
-	return strictlyBelow(dir, points)
+	return strictlyBelow(dir, a.tables[table].points)
 }
 
 // MountedBelow are the directories and files strictly below p, relative to it, that some mount of a table has as its
 // root: what a container has mounted of a part of p. Each is listed once.
 func (a *Atlas) MountedBelow(table int, p Place) []string {
-	var roots []string
-	x := &a.tables[table]
-	for _, i := range x.byDev[p.Dev] {
-		roots = append(roots, x.mounts[i].Root)
-	}
-	return strictlyBelow(p.Path, roots)
+	return strictlyBelow(p.Path, a.tables[table].roots[p.Dev])
 }
 
-func strictlyBelow(dir string, paths []string) []string {
+// strictlyBelow finds what is below dir in a sorted list, where it stands together.
+func strictlyBelow(dir string, sorted []string) []string {
+	prefix := strings.TrimSuffix(dir, "/") + "/"
+	at, _ := slices.BinarySearch(sorted, prefix)
 	var below []string
-	for _, p := range paths {
-		if rel, ok := beneath(dir, p); ok && rel != "/" {
+	for _, p := range sorted[at:] {
+		if !strings.HasPrefix(p, prefix) {
+			break
+		}
+		if rel, ok := beneath(dir, p); ok && rel != "/" && (len(below) == 0 || below[len(below)-1] != rel) {
 			below = append(below, rel)
 		}
 	}
-	slices.Sort(below)
-	return slices.Compact(below)
+	return below
 }
 
 // beneath is the rest of path below dir, "/" when they are the same. Both are absolute and clean.

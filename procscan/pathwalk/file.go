@@ -29,8 +29,13 @@ type Ask struct {
 // maxPlaces bounds how far a file is followed through overlays on overlays. The kernel stacks two.
 const maxPlaces = 1000
 
-// maxCandidates bounds how many mounts of one table are looked at for one place.
-const maxCandidates = 1000
+// maxCandidates bounds how many mounts of one table are looked at for one place. In a tree it is the less the more places
+// there have been, down to minCandidates: that a tree has a thousand mounts of one directory costs what a thousand mounts
+// cost, and not a million.
+const (
+	maxCandidates = 1000
+	minCandidates = 10
+)
 
 // File finds out what a path is and where else the file is seen. The error says why the path itself could not be
 // opened; whatever else is missing is a Gap.
@@ -200,12 +205,13 @@ func (w *Walker) sight(ctx context.Context, f *nsinspect.FileFacts, ask *Ask, ta
 
 // candidates confirms the paths by which a table shows a spot.
 func (w *Walker) candidates(ctx context.Context, f *nsinspect.FileFacts, s *spot, table int) {
-	found := w.atlas.Candidates(table, s.place)
-	if len(found) > maxCandidates {
+	limit := max(minCandidates, maxCandidates/max(1, w.places))
+	found := w.atlas.FirstCandidates(table, s.place, limit+1)
+	if len(found) > limit {
 		f.Gaps = append(f.Gaps, nsinspect.Gap{
-			Subject: f.Path, PID: w.snap.MountTables[table].PID, Fact: "paths", Error: fmt.Sprintf("%d mounts show it, looked at %d", len(found), maxCandidates),
+			Subject: f.Path, PID: w.snap.MountTables[table].PID, Fact: "paths", Error: fmt.Sprintf("more than %d mounts show it, %d were looked at", limit, limit),
 		})
-		found = found[:maxCandidates]
+		found = found[:limit]
 	}
 	for _, c := range found {
 		sighting := nsinspect.Sighting{Table: table, Mount: c.Mount.ID, Path: c.Path, Layer: s.layer}

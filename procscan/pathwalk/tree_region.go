@@ -32,6 +32,7 @@ func (t *tree) region(st *stat, rel string, bounds *boundary) *Region {
 	f.Type, f.Mode, f.Dev, f.Inode, f.Nlink = st.typeName(), st.mode&0o7777, st.dev, st.inode, st.nlink
 	ask := t.ask.Ask
 	ask.Path = f.Path
+	t.w.places++
 	places := t.w.sight(t.ctx, f, &ask, t.table, st, path.Clean(below(t.where, rel)))
 	if st.isDir() {
 		t.addBounds(bounds, f, places)

@@ -31,6 +31,7 @@ type Walker struct {
 	asked    bool // overlays is filled in
 	layers   map[layerKey]layer
 
+	places int             // in a tree: how many have been looked for, see maxCandidates
 	silent map[string]bool // superblocks that did not answer: they are not asked again
 }
 

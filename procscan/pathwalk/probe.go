@@ -18,12 +18,14 @@ type Prober struct {
 	proc string
 
 	now   *probe
+	stuck *stuck
 	timer *time.Timer // of inTime
 }
 
 // NewProber is a Prober for this host.
 func NewProber(snap *nsinspect.Snapshot, proc string) (*Prober, error) {
-	p := &Prober{snap: snap, proc: proc, now: newProbe(snap, proc), timer: time.NewTimer(deadline)}
+	s := &stuck{since: map[string]time.Time{}, again: askStuckAgain}
+	p := &Prober{snap: snap, proc: proc, now: newProbe(snap, proc, s), stuck: s, timer: time.NewTimer(deadline)}
 	p.timer.Stop()
 	return p, nil
 }
@@ -55,12 +57,15 @@ func inTime[T any](ctx context.Context, p *Prober, look func(*probe) (T, error))
 		return v, failed
 	case <-p.timer.C:
 		err = fmt.Errorf("%w (%v)", procscan.ErrNoAnswer, deadline)
+		if dev := probe.asking.where(); dev != "" {
+			p.stuck.note(dev)
+		}
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	close(probe.work)
 	standIns := p.now.standIns
-	p.now = newProbe(p.snap, p.proc)
+	p.now = newProbe(p.snap, p.proc, p.stuck)
 	p.now.standIns = standIns
 	var none T
 	return none, err

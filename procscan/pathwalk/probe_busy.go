@@ -98,7 +98,7 @@ func (r *trail) covered(name string, at nsinspect.Place, where string) (*access.
 		if err != nil {
 			return nil, err
 		}
-		defer unix.Close(fd)
+		defer r.p.closeAsked(fd)
 		s, err := r.look(fd, where, true)
 		if err == nil && r.task.MntNS == r.p.snap.Observer.MntNS {
 			s.node.Host = "" // what the observer has there is the mount
@@ -120,7 +120,7 @@ func (r *trail) throughHost(c *nsinspect.Candidate, where string) *access.Node {
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
+	defer r.p.closeAsked(fd)
 	var x unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &x); err != nil || int(x.Mnt_id) != c.Mount.ID {
 		return nil

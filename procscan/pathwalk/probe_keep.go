@@ -37,6 +37,9 @@ type probe struct {
 	devs    map[string]bool                             // superblocks of those, by Dev; nil: not yet
 	buf     []byte                                      // scratch space
 
+	stuck  *stuck
+	asking asking
+
 	fdDir     int  // /proc/self/fd, opened O_PATH
 	noXattrAt bool // the kernel has no getxattrat(2)
 
@@ -65,8 +68,9 @@ type taskNow struct {
 	cred *nsinspect.Credentials // the subject's
 }
 
-func newProbe(snap *nsinspect.Snapshot, proc string) *probe {
+func newProbe(snap *nsinspect.Snapshot, proc string, s *stuck) *probe {
 	p := &probe{
+		stuck: s, asking: asking{fd: -1},
 		layers: map[uint64]*layerNames{},
 		work:   make(chan func()), closed: make(chan struct{}),
 		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, owners: map[uint64]nsinspect.Inode{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},

@@ -35,6 +35,9 @@ func (r *trail) look(fd int, where string, last bool) (sighted, error) {
 // describe is look without what operations need further. host is the observer's path to it where that is known, last that
 // the default ACL of a directory is read as well.
 func (r *trail) describe(fd int, where, host string, last bool) (sighted, error) {
+	if err := r.p.askOf(fd); err != nil {
+		return sighted{}, err
+	}
 	var x unix.Statx_t
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if err := unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|r.p.mountBit(), &x); err != nil {

@@ -117,6 +117,7 @@ func (q *question) walks(name string) (*access.Walk, error) {
 }
 
 func (q *question) close() {
+	q.p.asking.set(-1)
 	for _, fd := range q.opened {
 		_ = unix.Close(fd)
 	}
@@ -245,6 +246,7 @@ func (r *trail) open(link string) (int, error) {
 }
 
 func (r *trail) close() {
+	r.p.asking.set(-1)
 	if r.stand != nil {
 		r.stand.close()
 	}
@@ -388,6 +390,9 @@ func (r *trail) lookup(name string, last bool) (int, sighted, error) {
 	if r.awayAt > 0 {
 		r.in = -1
 		return r.lookupAway(name, where, last)
+	}
+	if err := r.p.askOf(r.at); err != nil {
+		return -1, sighted{}, err
 	}
 	fd, err := unix.Openat(r.at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.EACCES) && nobodys(r.node) {

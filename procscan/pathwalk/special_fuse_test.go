@@ -30,21 +30,25 @@ func serveFUSE(t *testing.T, dir, options string) {
 	})
 	go func() {
 		defer close(done)
-		defer unix.Close(fd)
-		request := make([]byte, 1<<18)
-		for {
-			n, err := unix.Read(fd, request)
-			switch {
-			case err == unix.EINTR || err == unix.ENOENT:
-				continue
-			case err != nil:
-				return // ENODEV: unmounted
-			}
-			if answer := fuseAnswer(request[:n]); answer != nil {
-				_, _ = unix.Write(fd, answer)
-			}
-		}
+		answerFUSE(fd)
 	}()
+}
+
+// answerFUSE serves it until it is unmounted.
+func answerFUSE(fd int) {
+	defer unix.Close(fd)
+	for request := make([]byte, 1<<18); ; {
+		n, err := unix.Read(fd, request)
+		switch {
+		case err == unix.EINTR || err == unix.ENOENT:
+			continue
+		case err != nil:
+			return // ENODEV: unmounted
+		}
+		if answer := fuseAnswer(request[:n]); answer != nil {
+			_, _ = unix.Write(fd, answer)
+		}
+	}
 }
 
 func fuseAnswer(request []byte) []byte {

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 		"nest":           nestMain,
 		"deaf-fuse":      deafFUSEMain,
 		"landlocked":     landlockedMain,
+		"refused-calls":  refusedCallsMain,
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 // explainDenied asks the access engine why the kernel refused a file system call, and compares its answer with the kernel's.
 func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 	if len(e.Denial.Ops) == 0 {
-		e.Unjudged("nsview cannot tell which question this call asks of which file")
+		e.Unjudged(e.Denial.Why)
 		return
 	}
 	subject, err := t.deniedSubject(ctx, e)

@@ -18,6 +18,7 @@ type Denial struct {
 	// Ops are the operations of package access that the call stands for, each with its arguments; more than one where a call
 	// asks for more than one thing, none where there is no such operation.
 	Ops [][]string `json:"-"`
+	Why string     `json:"-"` // of none
 
 	// Base and NewBase are how many names of Args.Path and Args.New the call did not look up, because its path began below them:
 	// in the working directory, or at a descriptor.

@@ -30,6 +30,7 @@ type record struct {
 
 	calls   map[uint32]fsCall // with Options.Denied
 	symbols symbols
+	why     string // there is no question to ask about the call
 }
 
 // header is struct event of bpf/trace.bpf.c, without the strings.

@@ -28,44 +28,52 @@ func (r *record) denied(e *events.Event) {
 		d.AskedIn = nsinspect.Inode(r.X[1])
 		d.Check = r.symbols.checkOf(r.texts[1])
 	}
-	call, ok := r.calls[r.Nr]
-	if !ok {
-		return
-	}
+	call := r.calls[r.Nr] // the programs tell of no other
 	e.Name = call.name
 	base, known := joinNames(r.texts[4])
 	first, second := r.text(2, a), r.text(3, a)
-	sameDir := call.dir2 == 0 || call.dir == 0 || int32(r.Args[call.dir2-1]) == int32(r.Args[call.dir-1])
-	depth := strings.Count(strings.TrimRight(base, "/"), "/")
-	a.Path = absolute(first, base, known)
-	if !strings.HasPrefix(first, "/") {
-		d.Base = depth
+	if call.socket { // not always with a NUL at its end: struct sockaddr_un says how long it is
+		first = first[:min(uint64(len(first)), max(r.Args[2], 2)-2)]
 	}
+	a.Path, d.Base = absolute(first, base, known)
 	if call.named {
 		d.Ops = call.ops(r, second)
-		return
-	}
-	if call.path2 != 0 {
-		a.New = absolute(second, base, known && sameDir)
-		if !strings.HasPrefix(second, "/") {
-			d.NewBase = depth
+	} else {
+		if call.path2 != 0 {
+			if call.dir2 != 0 && call.dir != 0 && int32(r.Args[call.dir2-1]) != int32(r.Args[call.dir-1]) {
+				base, known = joinNames(r.texts[5])
+			}
+			a.New, d.NewBase = absolute(second, base, known)
 		}
+		d.Ops = call.ops(r, a.New)
 	}
-	if a.Truncated || !strings.HasPrefix(a.Path, "/") || call.path2 != 0 && !strings.HasPrefix(a.New, "/") {
-		return // which file it is about is not known
+	d.Why = r.why
+	switch {
+	case a.Truncated:
+		d.Why = "its path is longer than what is kept of it"
+	case call.socket && first == "":
+		d.Why = "its socket has a name that is no path"
+	case !strings.HasPrefix(a.Path, "/") || call.path2 != 0 && !call.named && !strings.HasPrefix(a.New, "/"):
+		d.Why = "the directory that its path begins in is not below the root directory of the process, or was not told"
+	case len(d.Ops) == 0 && d.Why == "":
+		d.Why = "nsview access has no such question"
 	}
-	d.Ops = call.ops(r, a.New)
+	if d.Why != "" {
+		d.Ops = nil
+	}
 }
 
-// absolute is a path from the root of the process. Where the directory that it begins in is not known it stays relative.
-func absolute(path, base string, known bool) string {
-	switch {
-	case strings.HasPrefix(path, "/") || !known:
-		return path
-	case path == "":
-		return base
+// absolute is a path from the root of the process, and how many of its names were not looked up. Where the directory that it
+// begins in is not known it stays relative.
+func absolute(path, base string, known bool) (whole string, above int) {
+	if strings.HasPrefix(path, "/") || !known {
+		return path, 0
 	}
-	return strings.TrimSuffix(base, "/") + "/" + path
+	above = strings.Count(strings.TrimRight(base, "/"), "/")
+	if path == "" {
+		return base, above
+	}
+	return strings.TrimSuffix(base, "/") + "/" + path, above
 }
 
 // joinNames is the path of which the program has told the names, the last first. Without an empty name at the end it did not
@@ -84,6 +92,7 @@ type fsCall struct {
 	name                   string
 	dir, path, dir2, path2 uint8
 	named                  bool // path2 is no path but a name, of an attribute
+	socket                 bool // path is the address of one
 	ops                    func(r *record, second string) [][]string
 }
 
@@ -91,54 +100,83 @@ func one(words ...string) func(*record, string) [][]string {
 	return func(*record, string) [][]string { return [][]string{words} }
 }
 
+func xattr(op string) func(*record, string) [][]string {
+	return func(_ *record, name string) [][]string { return [][]string{{op, name}} }
+}
+
+func unfollowed(r *record, _ string) [][]string {
+	return r.unasked("it follows no link at the end of its path, as the question of nsview access does")
+}
+
+// unasked says why a call is no question to nsview access.
+func (r *record) unasked(why string) [][]string {
+	r.why = why
+	return nil
+}
+
 // fsCalls are the calls that are watched, by number.
 func fsCalls() map[uint32]fsCall {
 	calls := map[uint32]fsCall{
-		unix.SYS_OPENAT: {"openat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return openOps(r.Args[2]) }},
-		unix.SYS_OPENAT2: {"openat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
-			if r.Args[3] != 0 { // it resolves its path by other rules
-				return nil
+		unix.SYS_OPENAT: {"openat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return openOps(r, r.Args[2]) }},
+		unix.SYS_OPENAT2: {"openat2", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string {
+			// Of the other flags none changes what these errors are about: they are refused with ELOOP, EXDEV or EAGAIN.
+			if r.Args[3]&unix.RESOLVE_IN_ROOT != 0 {
+				return r.unasked("its path is resolved with its directory as the root (RESOLVE_IN_ROOT)")
 			}
-			return openOps(r.Args[2])
+			return openOps(r, r.Args[2])
 		}},
-		unix.SYS_NEWFSTATAT: {"fstatat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[3]) }},
-		unix.SYS_STATX:      {"statx", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return statOps(r.Args[2]) }},
-		unix.SYS_FACCESSAT:  {"faccessat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], 0) }},
-		unix.SYS_FACCESSAT2: {"faccessat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], r.Args[3]) }},
-		unix.SYS_CHDIR:      {"chdir", 0, 1, 0, 0, false, one("chdir")},
-		unix.SYS_READLINKAT: {"readlinkat", 1, 2, 0, 0, false, one("readlink")},
-		unix.SYS_EXECVE:     {"execve", 0, 1, 0, 0, false, one("exec")},
-		unix.SYS_EXECVEAT:   {"execveat", 1, 2, 0, 0, false, one("exec")},
-		unix.SYS_MKDIRAT:    {"mkdirat", 1, 2, 0, 0, false, one("mkdir")},
-		unix.SYS_MKNODAT:    {"mknodat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return mknodOps(r.Args[2], r.Args[3]) }},
-		unix.SYS_SYMLINKAT:  {"symlinkat", 2, 3, 0, 0, false, one("symlink")},
-		unix.SYS_UNLINKAT: {"unlinkat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+		unix.SYS_NEWFSTATAT: {"fstatat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return statOps(r.Args[3]) }},
+		unix.SYS_STATX:      {"statx", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return statOps(r.Args[2]) }},
+		unix.SYS_FACCESSAT:  {"faccessat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], 0) }},
+		unix.SYS_FACCESSAT2: {"faccessat2", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], r.Args[3]) }},
+		unix.SYS_CHDIR:      {"chdir", 0, 1, 0, 0, false, false, one("chdir")},
+		unix.SYS_READLINKAT: {"readlinkat", 1, 2, 0, 0, false, false, one("readlink")},
+		unix.SYS_EXECVE:     {"execve", 0, 1, 0, 0, false, false, one("exec")},
+		unix.SYS_EXECVEAT:   {"execveat", 1, 2, 0, 0, false, false, one("exec")},
+		unix.SYS_MKDIRAT:    {"mkdirat", 1, 2, 0, 0, false, false, one("mkdir")},
+		unix.SYS_MKNODAT:    {"mknodat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return mknodOps(r.Args[2], r.Args[3]) }},
+		unix.SYS_SYMLINKAT:  {"symlinkat", 2, 3, 0, 0, false, false, one("symlink")},
+		unix.SYS_UNLINKAT: {"unlinkat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string {
 			if r.Args[2]&unix.AT_REMOVEDIR != 0 {
 				return [][]string{{"rmdir"}}
 			}
 			return [][]string{{"unlink"}}
 		}},
-		unix.SYS_RENAMEAT2: {"renameat2", 1, 2, 3, 4, false, func(r *record, second string) [][]string { return renameOps(r.Args[4], second) }},
-		unix.SYS_LINKAT:    {"linkat", 1, 2, 3, 4, false, func(_ *record, second string) [][]string { return [][]string{{"link", second}} }},
-		unix.SYS_TRUNCATE:  {"truncate", 0, 1, 0, 0, false, one("truncate")},
-		unix.SYS_FCHMOD:    {"fchmod", 1, 0, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[1]) }},
-		unix.SYS_FCHMODAT:  {"fchmodat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
-		unix.SYS_FCHMODAT2: {"fchmodat2", 1, 2, 0, 0, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
-		unix.SYS_FCHOWN:    {"fchown", 1, 0, 0, 0, false, func(r *record, _ string) [][]string { return chownOps("chown", r.Args[1], r.Args[2]) }},
-		unix.SYS_FCHOWNAT: {"fchownat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+		unix.SYS_RENAMEAT2: {"renameat2", 1, 2, 3, 4, false, false, func(r *record, second string) [][]string { return renameOps(r.Args[4], second) }},
+		unix.SYS_LINKAT:    {"linkat", 1, 2, 3, 4, false, false, func(_ *record, second string) [][]string { return [][]string{{"link", second}} }},
+		unix.SYS_TRUNCATE:  {"truncate", 0, 1, 0, 0, false, false, one("truncate")},
+		unix.SYS_FCHMOD:    {"fchmod", 1, 0, 0, 0, false, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[1]) }},
+		unix.SYS_FCHMODAT:  {"fchmodat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
+		unix.SYS_FCHMODAT2: {"fchmodat2", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return chmodOps(r.Args[2]) }},
+		unix.SYS_FCHOWN:    {"fchown", 1, 0, 0, 0, false, false, func(r *record, _ string) [][]string { return chownOps("chown", r.Args[1], r.Args[2]) }},
+		unix.SYS_FCHOWNAT: {"fchownat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string {
 			if r.Args[4]&unix.AT_SYMLINK_NOFOLLOW != 0 {
 				return chownOps("lchown", r.Args[2], r.Args[3])
 			}
 			return chownOps("chown", r.Args[2], r.Args[3])
 		}},
-		unix.SYS_UTIMENSAT: {"utimensat", 1, 2, 0, 0, false, func(r *record, _ string) [][]string {
+		unix.SYS_UTIMENSAT: {"utimensat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string {
 			if r.Args[2] == 0 {
 				return [][]string{{"touch"}}
 			}
 			return [][]string{{"utimes"}, {"touch"}}
 		}},
-		unix.SYS_SETXATTR: {"setxattr", 0, 1, 0, 2, true, func(_ *record, name string) [][]string { return [][]string{{"setxattr", name}} }},
-		unix.SYS_GETXATTR: {"getxattr", 0, 1, 0, 2, true, func(_ *record, name string) [][]string { return [][]string{{"getxattr", name}} }},
+		// What removes an attribute asks for what sets it: xattr_permission of fs/xattr.c, cap_inode_removexattr.
+		unix.SYS_SETXATTR:     {"setxattr", 0, 1, 0, 2, true, false, xattr("setxattr")},
+		unix.SYS_FSETXATTR:    {"fsetxattr", 1, 0, 0, 2, true, false, xattr("setxattr")},
+		unix.SYS_LSETXATTR:    {"lsetxattr", 0, 1, 0, 2, true, false, unfollowed},
+		unix.SYS_REMOVEXATTR:  {"removexattr", 0, 1, 0, 2, true, false, xattr("setxattr")},
+		unix.SYS_FREMOVEXATTR: {"fremovexattr", 1, 0, 0, 2, true, false, xattr("setxattr")},
+		unix.SYS_LREMOVEXATTR: {"lremovexattr", 0, 1, 0, 2, true, false, unfollowed},
+		unix.SYS_GETXATTR:     {"getxattr", 0, 1, 0, 2, true, false, xattr("getxattr")},
+		unix.SYS_FGETXATTR:    {"fgetxattr", 1, 0, 0, 2, true, false, xattr("getxattr")},
+		unix.SYS_CONNECT: {"connect", 0, 2, 0, 0, false, true, func(r *record, _ string) [][]string {
+			if r.Ret == -int64(unix.EPERM) {
+				return r.unasked("it is the peer of a datagram socket that refuses, not the file")
+			}
+			return [][]string{{"connect"}}
+		}},
+		unix.SYS_BIND: {"bind", 0, 2, 0, 0, false, true, one("mkfifo")}, // a socket asks for the same
 	}
 	for nr, call := range oldCalls() {
 		calls[nr] = call

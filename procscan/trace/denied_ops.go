@@ -9,10 +9,12 @@ import (
 
 // openOps are the operations that an open stands for. One that also creates asks for different things depending on whether
 // the file is there, so both are named.
-func openOps(flags uint64) [][]string {
+func openOps(r *record, flags uint64) [][]string {
 	mode, has := flags&unix.O_ACCMODE, func(bit uint64) bool { return flags&bit != 0 }
 	exists := []string{"read"}
 	switch {
+	case flags&unix.O_TMPFILE == unix.O_TMPFILE:
+		return r.unasked("it makes a file without a name (O_TMPFILE)")
 	case has(unix.O_PATH):
 		return [][]string{{"lookup"}}
 	case mode == unix.O_WRONLY && has(unix.O_TRUNC):

@@ -63,7 +63,7 @@ func TestOpenOps(t *testing.T) {
 		0o1 | 0o100 | 0o1000: {{"opentrunc"}, {"opencreat"}},
 		0o100:                {{"read"}, {"opencreat"}},
 	} {
-		if got := openOps(flags); len(got) != len(want) || got[0][0] != want[0][0] || got[len(got)-1][0] != want[len(want)-1][0] {
+		if got := openOps(&record{}, flags); len(got) != len(want) || got[0][0] != want[0][0] || got[len(got)-1][0] != want[len(want)-1][0] {
 			t.Errorf("%#o: %v, want %v", flags, got, want)
 		}
 	}

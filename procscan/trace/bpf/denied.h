@@ -6,6 +6,7 @@
 #pragma once
 
 #define AT_FDCWD -100
+#define AF_UNIX 1
 #define EPERM 1
 #define EACCES 13
 #define EROFS 30
@@ -158,7 +159,7 @@ int fs_leave(u64 *ctx)
 	struct event *e;
 	struct group_info *groups;
 	s64 ret = ctx[1];
-	u64 args[8] = {};
+	u64 args[8] = {}, path;
 
 	if (!a)
 		return 0;
@@ -167,10 +168,20 @@ int fs_leave(u64 *ctx)
 	was = *a;
 	t = (void *)bpf_get_current_task_btf();
 	c = bpf_map_lookup_elem(&fs_calls, &was.nr);
-	e = new_event(t, DENIED);
-	if (!e || !c)
+	if (!c)
 		goto out;
 	read_args(args, (void *)ctx[0]);
+	path = arg(args, c->path);
+	if (was.nr == NR_connect || was.nr == NR_bind) {
+		u16 family = 0;
+		bpf_probe_read_user(&family, sizeof(family), (void *)path);
+		if (family != AF_UNIX)
+			goto out; /* of no file */
+		path += sizeof(family);
+	}
+	e = new_event(t, DENIED);
+	if (!e)
+		goto out;
 	e->nr = was.nr;
 	e->ret = ret;
 	e->before = e->after;
@@ -198,9 +209,11 @@ int fs_leave(u64 *ctx)
 	__builtin_memcpy(&e->data[off & 511], was.stack, sizeof(was.stack));
 	e->len[1] = sizeof(was.stack);
 	off += sizeof(was.stack);
-	off = text(e, off, 2, arg(args, c->path));
+	off = text(e, off, 2, path);
 	off = text(e, off, 3, arg(args, c->path2));
 	off = base_names(e, off, 4, t, c->dir ? (int)arg(args, c->dir) : AT_FDCWD);
+	if (c->dir2 && (int)arg(args, c->dir2) != (c->dir ? (int)arg(args, c->dir) : AT_FDCWD))
+		off = base_names(e, off, 5, t, (int)arg(args, c->dir2));
 	send(e, off);
 out:
 	bpf_map_delete_elem(&asked, &tid);

@@ -6,6 +6,8 @@
 #define NR_write 1
 #define NR_pwrite64 18
 #define NR_writev 20
+#define NR_connect 42
+#define NR_bind 49
 #define NR_clone 56
 #define NR_fork 57
 #define NR_vfork 58
@@ -46,6 +48,8 @@
 #define NR_setfsgid 152
 #define NR_setgroups 159
 #define NR_prctl 167
+#define NR_bind 200
+#define NR_connect 203
 #define NR_clone 220
 #define NR_execve 221
 #define NR_setns 268

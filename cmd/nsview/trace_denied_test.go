@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/procscan/proctest"
+	"github.com/nsview/nsview/procscan/trace"
+)
+
+// refusedCallsMain makes system calls below a directory that the kernel refuses to an ordinary user: what no program of a
+// system calls so. It says on stderr which was not refused.
+func refusedCallsMain() {
+	if err := refusedCalls(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func refusedCalls(dir string) error {
+	open := func(name string) int {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			panic(err) // the test made it
+		}
+		return fd
+	}
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	here, own, other, secret := open("."), open("own"), open("other"), open("secret")
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	const nobodys = 12345
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobodys), syscall.Setuid(nobodys)); err != nil {
+		return err
+	}
+	openat2 := func(dir int, path string, resolve uint64) error {
+		_, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_RDONLY, Resolve: resolve})
+		return err
+	}
+	_, tmpfile := unix.Open(".", unix.O_TMPFILE|unix.O_WRONLY, 0o600)
+	var errs []error
+	for name, err := range map[string]error{
+		"connect": unix.Connect(socket, &unix.SockaddrUnix{Name: "socket"}), "bind": unix.Bind(socket, &unix.SockaddrUnix{Name: "new"}),
+		"openat2 beneath": openat2(unix.AT_FDCWD, "secret", unix.RESOLVE_BENEATH), "openat2 in root": openat2(here, "/secret", unix.RESOLVE_IN_ROOT),
+		"renameat": unix.Renameat(own, "file", other, "renamed"), "linkat": unix.Linkat(own, "file", other, "linked", 0),
+		"fsetxattr": unix.Fsetxattr(secret, "user.a", nil, 0), "removexattr": unix.Removexattr("secret", "user.a"),
+		"fremovexattr": unix.Fremovexattr(secret, "user.a"), "lsetxattr": unix.Lsetxattr("secret", "user.a", nil, 0), "O_TMPFILE": tmpfile,
+	} {
+		if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// What is refused is answered, or it is said why nsview has no answer; never is another file meant.
+func TestTraceDeniedCalls(t *testing.T) {
+	proctest.NeedRoot(t)
+	source, err := trace.OpenBPF(trace.Options{Denied: true})
+	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", dir+"/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, err := range []error{
+		os.Mkdir(dir+"/own", 0o755), os.Mkdir(dir+"/other", 0o755), os.WriteFile(dir+"/own/file", nil, 0o644), os.WriteFile(dir+"/secret", nil, 0o600),
+		os.Chown(dir+"/own", 12345, 12345), os.Chown(dir+"/own/file", 12345, 12345), os.Chmod(dir+"/socket", 0o600), os.Chmod(dir, 0o755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "refused-calls", dir)
+	var messages strings.Builder
+	cmd.Stderr = &messages
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &messages)
+	}
+	var l liveTrace
+	if err := json.Unmarshal(out, &l); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range l.Events {
+		d := e.Denial
+		call := strings.TrimSpace(e.Name + " " + strings.TrimPrefix(e.Args.Path, dir) + " " + strings.TrimPrefix(e.Args.New, dir))
+		got[call] += strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Errno, d.Agreement, d.Rule, d.Difference)) + ";"
+	}
+	const noQuestion = "EACCES unknown  "
+	want := map[string]string{
+		"connect /socket": "EACCES agree mode-other;", "bind /new": "EACCES agree mode-other;",
+		"openat2 /secret":                   "EACCES agree mode-other;" + noQuestion + "its path is resolved with its directory as the root (RESOLVE_IN_ROOT);",
+		"renameat /own/file /other/renamed": "EACCES agree mode-other;", "linkat /own/file /other/linked": "EACCES agree mode-other;",
+		"fsetxattr /secret": "EACCES agree mode-other;", "removexattr /secret": "EACCES agree mode-other;", "fremovexattr /secret": "EACCES agree mode-other;",
+		"openat /.":         noQuestion + "it makes a file without a name (O_TMPFILE);",
+		"lsetxattr /secret": noQuestion + "it follows no link at the end of its path, as the question of nsview access does;",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}

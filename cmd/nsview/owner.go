@@ -93,15 +93,15 @@ func ownerColumns(tree bool) []string {
 
 func ownerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
 
-// ownerFacts are what the question needs to know of the host. The owners of files are looked up when they are known.
-const ownerFacts = procscan.Mounts | procscan.Names | procscan.FileNames
+// ownerFacts are what the question needs to know of the host.
+const ownerFacts = procscan.Graph | procscan.Mounts | procscan.Names
 
 // owner answers for every file; those that cannot be opened are errors and the rest is answered.
 func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
-	scan := ownerFacts | procscan.Graph // a TARGET may be anything
+	scan := ownerFacts | procscan.FileNames // the owners of files are looked up when they are known
 	if f.in == "" {
-		// Who sees a file is told apart by three namespaces of processes, and no kernel thread does.
-		scan = ownerFacts | procscan.Relations | procscan.Brief | procscan.NoKthreads
+		// A TARGET may be anything; who sees a file is told apart by three namespaces of processes, and no kernel thread does.
+		scan = scan&^procscan.Graph | procscan.Relations | procscan.Brief | procscan.NoKthreads
 	}
 	s, err := a.snapshot(ctx, scan)
 	if err != nil {

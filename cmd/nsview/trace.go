@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/signal"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type traceFlags struct {
 	denied   bool
 	ptrace   bool
 	source   string
+	log      string
 	tree     bool
 	summary  bool
 	duration time.Duration
@@ -59,6 +61,7 @@ or was not found.`,
 		Example: `  nsview trace                        the whole host, until Ctrl-C
   nsview trace --tree -- docker run hello-world
   nsview trace $(pidof containerd)    containerd and all that it starts
+  nsview trace -o jsonl --log events.jsonl -- make    what it prints stays apart
   nsview trace --type map --failed    id maps that the kernel refuses`,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			return a.traceError(a.checkCommonFlags(cmd, args))
@@ -76,6 +79,7 @@ or was not found.`,
 	flags.BoolVar(&f.failed, "failed", false, "only what the kernel refused")
 	flags.BoolVar(&f.denied, "denied", false, "file system calls in containers that fail with EACCES, EPERM, EOVERFLOW or EROFS, and which check decides")
 	flags.BoolVar(&f.ptrace, "ptrace", false, "follow COMMAND with ptrace(2), which misses nothing without privilege, slows it down, and keeps set-id programs from working")
+	flags.StringVar(&f.log, "log", "", "write to `FILE` what is else on stdout, which COMMAND then has for itself (-o of strace)")
 	flags.StringVar(&f.source, "source", "", "only from this `SOURCE`: bpf, perf, proc")
 	_ = flags.MarkHidden("source") // for tests: the best one is taken by itself
 	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
@@ -135,6 +139,8 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		return usageError("", "no source \"%s\", only bpf, perf, proc", f.source)
 	case f.source != "" && f.ptrace:
 		return usageError("", "--ptrace is a source already")
+	case f.log == "" && cmd.Flags().Changed("log"):
+		return usageError("", "--log takes the name of a file")
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
@@ -153,11 +159,28 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 	return nil
 }
 
-// trace opens a source, begins to read, and only then starts or looks for whom to follow, so that nothing is missed.
+// trace prints to stdout, or to the file of --log.
 func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 	if err := a.checkTrace(cmd, f); err != nil {
 		return err
 	}
+	if f.log == "" {
+		return a.traceLive(cmd, f)
+	}
+	file, err := openLog(f.log)
+	if err != nil {
+		return err
+	}
+	a.out = file
+	err = a.traceLive(cmd, f)
+	if closed := file.Close(); closed != nil {
+		return fmt.Errorf("--log: %w", closed)
+	}
+	return err
+}
+
+// traceLive opens a source, begins to read, and only then starts or looks for whom to follow, so that nothing is missed.
+func (a *app) traceLive(cmd *cobra.Command, f *traceFlags) error {
 	source, err := a.traceSource(f)
 	if err != nil {
 		return err

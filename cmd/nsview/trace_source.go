@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nsview/nsview/procscan/trace"
 	"github.com/nsview/nsview/runner"
 )
@@ -56,6 +58,18 @@ func (a *app) traceSource(f *traceFlags) (trace.Source, error) {
 		}
 	}
 	return trace.OpenProc(a.proc), nil
+}
+
+// openLog opens the file of --log, before anything is started. A fifo that nobody reads is refused: else it would be waited for.
+func openLog(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o666)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return nil, &statusError{code: exitFailure, err: fmt.Errorf("--log: nobody reads %s", path)}
+	case err != nil:
+		return nil, &statusError{code: exitFailure, err: fmt.Errorf("--log: %w", err)}
+	}
+	return file, nil
 }
 
 // noSource says why nothing can be traced, in one line.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/nsinspect/shell"
 )
@@ -48,6 +49,17 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 		}
 	}
 	return out.Flush()
+}
+
+// rootHint says that commands are for root where the observer is not: most change what only root may. Those of podman
+// unshare are the observer's own. It reports whether it said so.
+func (a *app) rootHint(o *nsinspect.Observer, fixes ...access.Fix) bool {
+	roots := func(command string) bool { return !strings.HasPrefix(command, "podman unshare ") }
+	said := o.UID != 0 && slices.ContainsFunc(fixes, func(f access.Fix) bool { return slices.ContainsFunc(f.Commands, roots) })
+	if said {
+		fmt.Fprintln(a.err, "hint: a command that your user may not run is for root: with sudo, for instance")
+	}
+	return said
 }
 
 // pasted is a command as a shell is to read it. It is quoted already, so that all of it prints: its backslashes stay.

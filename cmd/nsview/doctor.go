@@ -73,6 +73,13 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	if err := a.printFindings(list); err != nil {
 		return err
 	}
+	if !a.structured() {
+		for i := range list.Findings {
+			if a.rootHint(&s.Observer, list.Findings[i].Fixes...) {
+				break
+			}
+		}
+	}
 	a.gaps(list.Gaps)
 	switch {
 	case failed:

@@ -33,8 +33,10 @@ type Host struct {
 	// UserNS are the user namespaces that may take part in a decision, with all their ancestors.
 	UserNS map[nsinspect.Inode]*UserNS `json:"user_ns"`
 	// InitialNS says that the observer is in the initial user namespace: its ids are the kernel's own.
-	InitialNS bool     `json:"initial_ns"`
-	LSMs      []string `json:"lsms"` // active security modules, nil when unknown
+	InitialNS bool `json:"initial_ns"`
+	// UID is the observer's: the commands of fixes are for its shell as far as it may, else for root's.
+	UID  idmap.Kernel `json:"uid"`
+	LSMs []string     `json:"lsms"` // active security modules, nil when unknown
 
 	// The observer's sysctls fs.protected_*, -1 when they could not be read.
 	ProtectedSymlinks  int `json:"protected_symlinks"`

@@ -11,7 +11,8 @@ import (
 // uncovers the next denial (two directories that may not be searched), a fix has the commands of all. A denial that no
 // permission decides, such as a name that is missing, has none. None of the arguments is changed.
 //
-// Commands are for a root shell of the observer and can be run as they are. Ids in them are those of the side on which
+// Commands are for a root shell of the observer, or for that of the user whose rootless podman it is, and can be run as
+// they are. Ids in them are those of the side on which
 // they are carried out. What only an engine can change, with options that nsview does not know all of, is a sentence
 // ([Fix.How]) and no command. A fix is not proven where its changes hinge on a fact that could not be seen; its title
 // names that fact.

@@ -54,24 +54,25 @@ func chown(p *problem, n *Node, whole bool, perm uint32) (change, bool) {
 	if !ok || at.path == "" || p.s.isOwner(n) && (!whole || p.s.inside(h, idmap.GID, n.GID.Seen).Mapped()) {
 		return change{}, false
 	}
-	owner, gid := uid.String(), idmap.UnmappedKernel
+	writtenGID, gid := idmap.UnmappedKernel, idmap.UnmappedKernel
 	who := p.s.called(h, idmap.UID, cred.UID.FS)
 	if whole {
 		id, ok := at.written(h, n.Mount, idmap.GID, cred.GID.FS)
 		if !ok {
 			return change{}, false
 		}
-		owner, gid = owner+":"+id.String(), cred.GID.FS
+		writtenGID, gid = id, cred.GID.FS
 		who += " and " + p.s.called(h, idmap.GID, gid)
 	}
-	commands := []string{shell.Command("chown", "-h", "--", owner, at.path)}
 	var more uint32
 	if n.Type != Symlink {
 		more = (perm | p.s.granted(n)) &^ (n.Mode >> 6 & 7)
 	}
+	add := ""
 	if more != 0 {
-		commands = append(commands, shell.Command("chmod", "u+"+permLetters(more), "--", at.path))
+		add = "u+" + permLetters(more)
 	}
+	commands := p.owning(at, n, uid, writtenGID, add)
 	was := p.s.called(h, idmap.UID, n.UID.Seen)
 	if !n.UID.Seen.Mapped() {
 		was = "its present owner"

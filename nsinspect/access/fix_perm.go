@@ -222,10 +222,11 @@ func ownGroup(p *problem, group idmap.Kernel, perm uint32) (change, bool) {
 		return change{}, false
 	}
 	more := (perm | p.s.granted(n)) &^ (n.Mode >> 3 & 7)
-	commands := []string{shell.Command("chgrp", "-h", "--", id.String(), at.path)}
+	add := ""
 	if more != 0 {
-		commands = append(commands, shell.Command("chmod", "g+"+permLetters(more), "--", at.path))
+		add = "g+" + permLetters(more)
 	}
+	commands := p.owning(at, n, idmap.UnmappedKernel, id, add)
 	who, may := p.s.called(p.w.Host, idmap.GID, group), verbs(n, n.Mode>>3&7|more)
 	return change{
 		kind: kindGroup, rank: rankGroup, title: fmt.Sprintf("give %s to %s and let its members %s it", shell.Arguments(at.path), who, may),

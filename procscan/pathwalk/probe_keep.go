@@ -78,7 +78,7 @@ func newProbe(snap *nsinspect.Snapshot, proc string, s *stuck) *probe {
 	}
 	p.host = &access.Host{
 		Kernel: access.ParseKernel(snap.Observer.Kernel), InitialNS: snap.Observer.InitialNS, LSMs: snap.Observer.LSMs,
-		UserNS: access.UserNamespaces(snap), Names: snap.NamesAt(snap.Observer.Names),
+		UserNS: access.UserNamespaces(snap), Names: snap.NamesAt(snap.Observer.Names), UID: idmap.Kernel(snap.Observer.UID),
 	}
 	p.mountinfo = !tellsMounts(proc)
 	if watch, err := procscan.WatchMounts(proc); err == nil {

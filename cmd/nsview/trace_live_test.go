@@ -18,6 +18,7 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/events"
 	"github.com/nsview/nsview/procscan/engine/enginetest"
+	"github.com/nsview/nsview/procscan/proctest"
 )
 
 // traceAround is what nsview trace -o json says of the whole host while do is done.
@@ -36,7 +37,7 @@ func traceAround(t *testing.T, args []string, do func()) string {
 	timer := time.AfterFunc(2*enginetest.Deadline, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	lines := bufio.NewScanner(messages)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "source: BPF tracepoints") {
+	if !lines.Scan() || !strings.Contains(lines.Text(), " tracepoints") {
 		_ = cmd.Process.Kill() // it said what is wrong
 		t.Fatalf("nsview trace: %v: %s", cmd.Wait(), lines.Text())
 	}
@@ -58,10 +59,10 @@ type liveTrace struct {
 	Gaps    []nsinspect.Gap
 }
 
-func traceOf(t *testing.T, do func()) liveTrace {
+func traceOf(t *testing.T, source string, do func()) liveTrace {
 	t.Helper()
 	var l liveTrace
-	if err := json.Unmarshal([]byte(traceAround(t, []string{"-o", "json"}, do)), &l); err != nil {
+	if err := json.Unmarshal([]byte(traceAround(t, []string{"-o", "json", "--source", source}, do)), &l); err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range l.Gaps {
@@ -110,7 +111,7 @@ func TestLiveTraceDocker(t *testing.T) {
 	d := enginetest.StartDocker(t)
 	var shared, own []events.NewNamespace
 	pid := 0
-	l := traceOf(t, func() {
+	l := traceOf(t, "bpf", func() {
 		d.Container("--name", "live-traced", "busybox", "sleep", "1007")
 		pid = d.InitPID("live-traced")
 		shared, own = namespacesOf(t, pid)
@@ -180,6 +181,29 @@ func ofType(list []events.NewNamespace, kind nsinspect.Type) nsinspect.Inode {
 	return 0
 }
 
+// Also by tracepoints alone it is told which container started, in which namespaces.
+func TestLiveTracePerfDocker(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	proctest.Need(t, "tracefs", haveTracefs(), "tracefs is not mounted at /sys/kernel/tracing")
+	var shared, own []events.NewNamespace
+	pid := 0
+	l := traceOf(t, "perf", func() {
+		d.Container("--name", "live-perf", "busybox", "sleep", "1011")
+		pid = d.InitPID("live-perf")
+		shared, own = namespacesOf(t, pid)
+	})
+	s := l.started(t, "sleep", "1011")
+	if s.PID != pid || s.InsidePID != 1 || s.Ended || s.Container != "docker:live-perf" {
+		t.Errorf("docker says its PID is %d: %+v", pid, s)
+	}
+	if diff := cmp.Diff(own, s.New); diff != "" {
+		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
+	}
+	if diff := cmp.Diff(shared, s.Shared); diff != "" {
+		t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
+	}
+}
+
 // A TARGET is followed, and who enters it; whose the namespaces are is said by its name.
 func TestLiveTraceEntersDocker(t *testing.T) {
 	d := enginetest.StartDocker(t)
@@ -231,7 +255,7 @@ func TestLiveTracePodman(t *testing.T) {
 		t.Run(runtime, func(t *testing.T) {
 			var shared, own []events.NewNamespace
 			pid := 0
-			l := traceOf(t, func() {
+			l := traceOf(t, "bpf", func() {
 				run("run", "-d", "--name", name, "--userns=auto", "busybox", "sleep", "1009")
 				var err error
 				if pid, err = strconv.Atoi(p.Run("container", "inspect", "-f", "{{.State.Pid}}", name)); err != nil {

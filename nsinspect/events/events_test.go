@@ -160,3 +160,32 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// A source may learn which namespace a call made only later, from whoever is in it: it is still one that was made.
+func TestMadeNamespaceIsKnownLater(t *testing.T) {
+	at := func(ms int) time.Time { return time.Unix(0, int64(ms)*int64(time.Millisecond)) }
+	host := nsinspect.NamespaceSet{User: 1, PID: 2, PIDForChildren: 2, Mnt: 3, Net: 4}
+	unknown := host
+	unknown.PIDForChildren, unknown.Mnt, unknown.Net = 0, 0, 0
+	later := nsinspect.NamespaceSet{User: 1, PID: 12, PIDForChildren: 12, Mnt: 13, Net: 14}
+	born := nsinspect.NamespaceSet{User: 1, PID: 12, PIDForChildren: 12, Mnt: 13}
+	h := NewHistory()
+	for _, e := range []*Event{
+		{Time: at(1), PID: 10, Type: Unshare, Name: "unshare", Flags: []string{"CLONE_NEWPID", "CLONE_NEWNS", "CLONE_NEWNET"}, Before: host, Namespaces: unknown},
+		{Time: at(2), PID: 10, Type: Clone, Name: "clone", Before: unknown, Namespaces: born, Args: Args{Child: 11, ChildInside: 1, ChildParent: 10}},
+		{Time: at(3), PID: 11, InsidePID: 1, Type: Exec, Name: "exec", Comm: "sh", Before: later, Namespaces: later, Args: Args{Argv: []string{"sh"}}},
+	} {
+		h.Add(e)
+	}
+	s := h.Summary()
+	if len(s.Starts) != 1 {
+		t.Fatalf("starts %+v", s.Starts)
+	}
+	want := []NewNamespace{{Type: nsinspect.PID, Inode: 12}, {Type: nsinspect.Mnt, Inode: 13}, {Type: nsinspect.Net, Inode: 14}}
+	if diff := cmp.Diff(want, s.Starts[0].New); diff != "" {
+		t.Errorf("new (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]NewNamespace{{Type: nsinspect.User, Inode: 1}}, s.Starts[0].Shared); diff != "" {
+		t.Errorf("shared (-want +got):\n%s", diff)
+	}
+}

@@ -31,6 +31,8 @@ type Process struct {
 	Comms          []string // its names, in order
 	Steps          []Step
 	Ended          *Event
+
+	unresolved map[nsinspect.Type]*Event // what made namespaces whose inodes were not known at once
 }
 
 // Step is something that a process did: an event, or with Child a birth.
@@ -88,6 +90,7 @@ func (h *History) Add(e *Event) {
 	if e.Failed() {
 		return
 	}
+	h.resolve(p, e)
 	switch e.Type {
 	case Name:
 		p.name(e.Args.Name)
@@ -95,10 +98,53 @@ func (h *History) Add(e *Event) {
 		p.name(e.Comm)
 		h.executes(p, e)
 	case Clone, Unshare:
+		for _, kind := range nsinspect.Types() {
+			if e.makes(kind) && e.after(kind) == 0 {
+				in := p
+				if e.Born() {
+					in = h.alive[e.Args.Child]
+				}
+				in.leaveOpen(kind, e)
+			}
+		}
 		for _, kind := range e.New() {
+			if e.after(kind) == 0 {
+				continue
+			}
 			if e.makes(kind) || h.made[e.after(kind)] == nil {
 				h.made[e.after(kind)] = e
 			}
+		}
+	}
+}
+
+// leaveOpen takes note of a namespace that the event made, whose inode its source could not tell.
+func (p *Process) leaveOpen(kind nsinspect.Type, by *Event) {
+	if p.unresolved == nil {
+		p.unresolved = map[nsinspect.Type]*Event{}
+	}
+	p.unresolved[kind] = by
+}
+
+// resolve finds out what such a namespace is from a later event in it: of the process, or the birth of a child.
+func (h *History) resolve(p *Process, e *Event) {
+	for kind, by := range p.unresolved {
+		inode := forChildren(&e.Namespaces, kind)
+		if e.Born() {
+			inode = e.Namespaces.Of(kind)
+		}
+		switch {
+		case (e.Type == Clone || e.Type == Unshare) && e.makes(kind): // of another one
+			if e.Type == Unshare {
+				delete(p.unresolved, kind)
+			}
+		case e.Type == Setns && (len(e.Flags) == 0 || e.makes(kind)):
+			delete(p.unresolved, kind)
+		case inode != 0:
+			h.made[inode] = by
+			delete(p.unresolved, kind)
+		case e.Born():
+			h.alive[e.Args.Child].leaveOpen(kind, by)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Scan takes a snapshot of the host. It fails only when procfs itself cannot be read, or when ctx ends; everything else
-// is a Gap.
+// Scan takes a snapshot of the host. It fails only when procfs itself cannot be read; everything else is a Gap. When ctx
+// ends, its error comes with what was read until then, and with a gap that says so.
 func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	s, err := newScanner(o)
 	if err != nil {
@@ -23,7 +23,7 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	}
 	defer s.close()
 	if err := s.readProcesses(ctx); err != nil {
-		return nil, err
+		return s.interrupted(ctx), err
 	}
 	switch {
 	case o.Facts&(Graph|FDPins) != 0:
@@ -42,9 +42,18 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 		s.snap.Observer.Names = 0
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return s.interrupted(ctx), err
 	}
 	return s.snap, nil
+}
+
+// interrupted is what there is when ctx has ended, nil when it has not.
+func (s *scanner) interrupted(ctx context.Context) *nsinspect.Snapshot {
+	if ctx.Err() == nil {
+		return nil
+	}
+	s.gap(nsinspect.Gap{Subject: "the host", Fact: "processes", Error: fmt.Sprintf("interrupted: %d were read, and not everything about them", len(s.snap.Processes))})
+	return s.snap
 }
 
 // scanner is one run of Scan.
@@ -106,9 +115,6 @@ func (s *scanner) readProcesses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs() {
 		return fmt.Errorf("%s: not a procfs", s.opts.Proc)
 	}
@@ -117,7 +123,7 @@ func (s *scanner) readProcesses(ctx context.Context) error {
 	s.snap.IDMaps, s.snap.Observer.IDMaps = s.maps.inOrder(rows)
 	s.hiddenGap()
 	slices.SortStableFunc(s.snap.Gaps, func(a, b nsinspect.Gap) int { return cmp.Compare(a.PID, b.PID) })
-	return nil
+	return ctx.Err()
 }
 
 func (s *scanner) isProcfs() bool {

@@ -20,7 +20,7 @@ import (
 )
 
 // snapshot is what a reading command answers from: the host as it is now, with the facts asked for, or what --from
-// stored.
+// stored. With the error of an interrupt comes what was read until then, see procscan.Scan.
 func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Snapshot, error) {
 	if a.from != "" {
 		return a.stored()
@@ -30,7 +30,7 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 	s, err := procscan.Scan(ctx, procscan.Options{
 		Proc: a.proc, HostRoot: a.hostRoot, Facts: facts, Source: procscan.Source(a.source), Chosen: &chosen,
 	})
-	if err != nil {
+	if err != nil && s == nil {
 		if a.source == string(procscan.SourceBPF) {
 			return nil, usageError("--source auto reads procfs where BPF cannot", "%w", err)
 		}
@@ -40,9 +40,13 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 		a.warn("%s read the processes: %s", chosen.Source, chosen.Why)
 	}
 	claims, gaps := engine.Claims(ctx, s, engine.Options{Proc: a.proc, HostRoot: a.hostRoot, RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+	if ctx.Err() != nil { // each file of an engine that was not waited for would be a gap
+		err = ctx.Err()
+		gaps = []nsinspect.Gap{{Subject: "the host", Fact: "containers", Error: "interrupted"}}
+	}
 	s.Gaps = append(s.Gaps, gaps...)
 	nsinspect.Group(s, claims)
-	return s, nil
+	return s, err
 }
 
 // progress says on stderr, when that is a terminal, what takes over a second. The function that it returns ends and

@@ -143,9 +143,9 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	case !f.all:
 		facts |= procscan.NoKthreads // they are the host's
 	}
-	s, err := a.snapshot(ctx, facts)
-	if err != nil {
-		return err
+	s, interrupt := a.snapshot(ctx, facts)
+	if s == nil || interrupt != nil && len(args) > 0 { // a TARGET that is not known yet may be there
+		return interrupt
 	}
 	query := nsinspect.ProcessQuery{All: f.all, Ancestors: f.tree}
 	var failed bool
@@ -162,15 +162,18 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	if err := a.printPS(out, f, list, o); err != nil {
 		return err
 	}
-	if len(list.Processes) == 0 && query.Targets == nil && !f.all && !a.structured() {
+	if interrupt == nil && len(list.Processes) == 0 && query.Targets == nil && !f.all && !a.structured() {
 		a.warn("no process is in a container, nor in another user or PID namespace than nsview")
 		fmt.Fprintln(a.err, "hint: nsview ps -A lists every process")
 	}
 	a.gaps(list.Gaps)
+	if interrupt != nil && !a.structured() {
+		a.warn("interrupted, this is what was read until then")
+	}
 	if failed {
 		return &statusError{code: exitFailure}
 	}
-	return nil
+	return interrupt
 }
 
 func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -16,28 +18,54 @@ type use struct {
 // sharedIDs finds volumes that two containers use with different ids: the same file is another's inside the one than
 // inside the other, or each writes as a user that the other is not.
 func (j *judge) sharedIDs() {
-	byPlace := map[[2]string][]use{}
-	var places [][2]string
-	for _, i := range j.Containers {
-		for _, v := range Volumes(j.s, i) {
-			place := [2]string{v.Dev, v.Root}
-			if v.Dev == "" {
-				place = [2]string{"", v.Source}
-			}
-			if v.Source == "" && v.Dev == "" || systemTree(v.Source) {
+	type placeKey [2]string // device and root; of what only a container that is not running has, "" and the host's path
+	byPlace, bySource := map[placeKey][]use{}, map[string]placeKey{}
+	var places []placeKey
+	for _, running := range []bool{true, false} {
+		for _, i := range j.Containers {
+			if j.container(i).Running() != running {
 				continue
 			}
-			if byPlace[place] == nil {
-				places = append(places, place)
+			for _, v := range Volumes(j.s, i) {
+				if v.Source == "" && v.Dev == "" || systemTree(v.Source) {
+					continue
+				}
+				place := placeKey{v.Dev, v.Root}
+				if known, ok := bySource[v.Source]; v.Dev == "" && ok {
+					place = known
+				} else if v.Dev == "" {
+					place = placeKey{"", v.Source}
+				}
+				if v.Source != "" {
+					bySource[v.Source] = place
+				}
+				if byPlace[place] == nil {
+					places = append(places, place)
+				}
+				byPlace[place] = append(byPlace[place], use{i, v})
 			}
-			byPlace[place] = append(byPlace[place], use{i, v})
 		}
 	}
 	for _, place := range places {
-		uses := byPlace[place]
-		for n := 1; n < len(uses); n++ {
-			if j.shared(&uses[0], &uses[n]) {
-				break // one pair says it
+		j.sharedBy(byPlace[place])
+	}
+}
+
+// sharedBy says of all who use one volume what one pair of them says, those first who write.
+func (j *judge) sharedBy(uses []use) {
+	slices.SortStableFunc(uses, func(a, b use) int {
+		switch {
+		case a.volume.ReadOnly == b.volume.ReadOnly:
+			return 0
+		case b.volume.ReadOnly:
+			return -1
+		}
+		return 1
+	})
+	for n := range uses {
+		for k := range n {
+			if j.shared(&uses[k], &uses[n]) {
+				return
 			}
 		}
 	}
@@ -69,8 +97,8 @@ func (j *judge) shared(a, b *use) bool {
 
 // differentMaps reports whether the same file surely has different ids in the two containers.
 func (j *judge) differentMaps(a, b *use) bool {
-	x, y := j.s.Maps(j.container(a.container).IDMaps), j.s.Maps(j.container(b.container).IDMaps)
-	if x == nil || y == nil {
+	x, y := j.mapsOf(a.container), j.mapsOf(b.container)
+	if x == nil || y == nil || j.futureIDMap(a) || j.futureIDMap(b) {
 		return false
 	}
 	switch asOnDisk := j.asOnDisk(a, x); {
@@ -82,6 +110,23 @@ func (j *judge) differentMaps(a, b *use) bool {
 		return false // with maps of some other kind: that is not compared
 	}
 	return !x.UID.Equal(y.UID) || !x.GID.Equal(y.GID)
+}
+
+// mapsOf are the maps that a container has or would have, nil when they are not known.
+func (j *judge) mapsOf(i int) *nsinspect.IDMaps {
+	c := j.container(i)
+	if c.Running() || len(c.UIDMap) == 0 || len(c.GIDMap) == 0 {
+		return j.s.Maps(c.IDMaps)
+	}
+	return &nsinspect.IDMaps{UID: c.UIDMap, GID: c.GIDMap}
+}
+
+// futureIDMap reports whether an engine would mount the volume of a container that is not running with an id map.
+func (j *judge) futureIDMap(u *use) bool {
+	c := j.container(u.container)
+	return !c.Running() && slices.ContainsFunc(c.Mounts, func(m nsinspect.EngineMount) bool {
+		return m.Destination == u.volume.Point && slices.ContainsFunc(m.Options, func(o string) bool { return o == "idmap" || strings.HasPrefix(o, "idmap=") })
+	})
 }
 
 // asOnDisk reports whether the ids of the volume's files are inside the container what they are on disk: where nothing
@@ -118,15 +163,23 @@ func undoes(mount idmap.MountMap, container idmap.Map) bool {
 	return true
 }
 
-// uidsOf are as whom the first processes of two containers write to their volume, as the file system stores it.
+// uidsOf are as whom two containers write to their volume, as the file system stores it.
 func (j *judge) uidsOf(a, b *use) (x, y idmap.Disk, known bool) {
 	x, y = j.writesAs(a), j.writesAs(b)
 	return x, y, x.Mapped() && y.Mapped()
 }
 
-// writesAs is the uid on disk of what the first process of a container writes, unmapped when it can write nothing there or
-// that is not known.
+// writesAs is the uid on disk of what the first process of a container writes, or would write once it is started, unmapped
+// when it can write nothing there or that is not known.
 func (j *judge) writesAs(u *use) idmap.Disk {
+	if !j.container(u.container).Running() {
+		for _, a := range j.answersOf(u.container, true) {
+			if a.Path == u.volume.Point && !j.futureIDMap(u) {
+				return idmap.Disk(a.Subject.Cred.UID.FS)
+			}
+		}
+		return idmap.UnmappedDisk
+	}
 	p := j.s.Process(j.container(u.container).InitPID)
 	m := j.mountOf(u)
 	if p == nil || m == nil || m.Idmapped && !m.MapKnown {

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +218,42 @@ func TestDoubleShift(t *testing.T) {
 	want(t, f, Unmapped, "warning docker:web /data")
 }
 
+// Of many who use a volume those are told who write to it with different ids, also when one of them does not run.
+func TestSharedByMany(t *testing.T) {
+	f := host()
+	s := f.Snapshot
+	s.MountTables[1].Mounts[2].Options = []string{"ro"} // docker:web only reads
+	writable := s.MountTables[1]
+	writable.Mounts = slices.Clone(writable.Mounts)
+	writable.Mounts[2].Options = nil
+	s.MountTables = append(s.MountTables, writable)
+	for n, name := range []string{"one", "two", "three"} {
+		p, c := s.Processes[0], s.Containers[0]
+		p.PID, p.Container, p.Cred = 51+n, 1+n, cred(idmap.Kernel(1000+n/2))
+		c.ID, c.Name, c.InitPID, c.MountTable = name, name, p.PID, len(s.MountTables)-1
+		s.Processes = slices.Insert(s.Processes, 1+n, p)
+		s.Containers = append(s.Containers, c)
+		f.Containers = append(f.Containers, 1+n)
+	}
+	want(t, f, SharedIDs, "info docker:three /data")
+	f.Containers = []int{0, 1, 2}
+	want(t, f, SharedIDs) // they write as the same user
+
+	stopped := &s.Containers[2]
+	stopped.InitPID, stopped.MountTable = 0, -1
+	stopped.Mounts = []nsinspect.EngineMount{{Type: "bind", Source: "/srv/data", Destination: "/data"}}
+	stopped.UIDMap, stopped.GIDMap = idmap.Identity(), idmap.Identity()
+	a := answer(f, 1000, 0o755)
+	a.Container, a.Subject.PID, a.Subject.Cred = 2, 0, cred(1000)
+	want(t, f, SharedIDs)
+	a.Subject.Cred = cred(999)
+	want(t, f, SharedIDs, "info docker:two /data")
+	stopped.UIDMap, stopped.GIDMap = shifted(), shifted()
+	want(t, f, SharedIDs, "warning docker:two /data")
+	stopped.Mounts[0].Options = []string{"idmap"}
+	want(t, f, SharedIDs)
+}
+
 func TestSharedIDs(t *testing.T) {
 	f := host()
 	s := f.Snapshot
@@ -290,87 +325,5 @@ func TestPlan(t *testing.T) {
 	inOwnUserNS(f)
 	if p = NewPlan(s, []int{0}); !p.Paths[0].Count {
 		t.Error("what a map leaves out is not counted")
-	}
-}
-
-// sample adds files of docker:web's volume that have that owner and mode, and one of them.
-func sample(f *Facts, name string, owner idmap.Kernel, mode uint32) {
-	a := &f.Answers[0]
-	w := a.Walk.In(name)
-	last := &w.Steps[len(w.Steps)-1]
-	last.Found = &access.Node{
-		Path: "/data/" + name, Host: "/srv/data/" + name, Type: access.Regular, Mode: mode, Mount: last.Dir.Mount,
-		UID: access.ID{OnDisk: idmap.Disk(owner), Seen: owner, Known: true}, GID: access.ID{OnDisk: idmap.Disk(owner), Seen: owner, Known: true},
-	}
-	f.Samples = append(f.Samples, Sample{Path: "/data", Files: 3, Of: 9, Subject: a.Subject, Walk: w})
-}
-
-func TestFiles(t *testing.T) {
-	for name, c := range map[string]struct {
-		dir, mode uint32
-		owner     idmap.Kernel
-		readOnly  bool
-		want      string // of the first command, "" without a finding
-	}{
-		"open to it":             {0o755, 0o666, 1000, false, ""},
-		"cannot read":            {0o755, 0o640, 1000, false, "-m u:999:rw"},
-		"cannot write":           {0o755, 0o644, 1000, false, "-m u:999:rw"},
-		"not meant to write":     {0o755, 0o640, 1000, true, "-m u:999:r "},
-		"does not write":         {0o755, 0o644, 1000, true, ""},
-		"closed by its own mode": {0o755, 0o000, 999, false, ""},
-		"volume is closed":       {0o000, 0o640, 1000, false, ""},
-	} {
-		f := host()
-		f.Fix = access.Fixes
-		f.Snapshot.Processes[0].Cred = cred(999)
-		if c.readOnly {
-			f.Snapshot.MountTables[1].Mounts[2].Options = []string{"ro"}
-		}
-		answer(f, 999, c.dir).Walk.Steps[0].Found.Host = "/srv/data"
-		sample(f, "a", c.owner, c.mode)
-		f.Samples = append(f.Samples, f.Samples[0]) // of the configured user, who is the same
-		if c.want == "" {
-			want(t, f, Files)
-			continue
-		}
-		found := want(t, f, Files, "warning docker:web /data")
-		command := fmt.Sprintf("find /srv/data -xdev -type f -uid 1000 -gid 1000 -perm %o -execdir setfacl "+c.want, c.mode)
-		if len(found) == 0 || !strings.HasPrefix(found[0].Fixes[0].Commands[0], command) || !strings.Contains(found[0].Evidence, "3 of 9 files in /data") {
-			t.Errorf("%s: %+v", name, found)
-		}
-	}
-	// Of many sorts the most frequent are told.
-	f := host()
-	f.Snapshot.Processes[0].Cred = cred(999)
-	answer(f, 999, 0o755)
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		sample(f, name, 1000, 0o600)
-	}
-	want(t, f, Files, slices.Repeat([]string{"warning docker:web /data"}, maxFileFindings)...)
-}
-
-func TestSampleAsks(t *testing.T) {
-	f := host()
-	f.Snapshot.Processes[0].Cred = cred(999)
-	answer(f, 999, 0o755)
-	volume := &PathAsk{Path: "/data", Volume: nsinspect.Volume{Point: "/data", Source: "/srv/data"}}
-	f.Counts = []Count{
-		{Path: "/data", Files: 1, Mode: 0o040755, Example: "/data"},
-		{Path: "/data", Files: 5, Mode: 0o100640, Example: "/data/a"},
-		{Path: "/data", Files: 2, Mode: 0o120777, Example: "/data/link"},
-	}
-	asks, paths, gaps := f.SampleAsks()
-	if !f.WantsFiles(volume) || !slices.Equal(paths, []string{"/data/a"}) || len(asks) != 1 || asks[0].Of != 8 || len(gaps) > 0 {
-		t.Errorf("asks %v %+v, gaps %v", paths, asks, gaps)
-	}
-	for n := range uint32(2 * maxSamples) {
-		f.Counts = append(f.Counts, Count{Path: "/data", Files: 1, Mode: 0o100000 + n, Example: fmt.Sprint("/data/", n)})
-	}
-	if asks, _, gaps = f.SampleAsks(); len(asks) != maxSamples || len(gaps) != 1 {
-		t.Errorf("%d asks, gaps %v", len(asks), gaps)
-	}
-	f.Answers[0].Subject.Cred.CapEff = access.CapSet([]string{"CAP_DAC_OVERRIDE"})
-	if f.WantsFiles(volume) {
-		t.Error("root is asked about, who may do everything")
 	}
 }

@@ -294,11 +294,11 @@ func (p *Perf) Run(ctx context.Context, see func(*events.Event) error) error {
 			p.disable()
 		}
 		// Twice at the end: what is read now is told when the next reading shows that nothing contradicts it.
-		if err := p.state.take(p.drain, see); err != nil {
+		if err := p.state.take(p.drain, p.lost.Load, see); err != nil {
 			return err
 		}
 		if over {
-			return p.state.take(p.drain, see)
+			return p.state.take(p.drain, p.lost.Load, see)
 		}
 		select {
 		case <-ctx.Done():

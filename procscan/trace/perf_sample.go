@@ -15,6 +15,8 @@ type sample struct {
 	pid, tid uint32 // who was running
 	look     *look  // at whom it is about, after all that was read with it; what has changed meanwhile is not known in it
 
+	blind bool // others were lost around it
+
 	child   uint32 // task_newtask; task_rename: who is renamed
 	old     uint32 // sched_process_exec: the thread that called it
 	text    []byte // a name or a path
@@ -107,7 +109,7 @@ func (s *sample) settles() bool {
 // changes them some time before it is told that it has ended.
 func (s *sample) changes() bool {
 	switch s.point {
-	case "task/task_newtask", "sched/sched_process_exec":
+	case "task/task_newtask", "task/task_rename", "sched/sched_process_exec":
 		return true
 	case "raw_syscalls/sys_enter":
 		return !s.refused && (changesTask(s.nr) || s.executes())
@@ -134,6 +136,8 @@ func (l *look) since(s *sample) *look {
 	switch {
 	case s.point == "task/task_newtask": // the number was used again
 		return nil
+	case s.point == "task/task_rename":
+		is.comm = [16]byte{}
 	case s.point == "sched/sched_process_exec", s.executes():
 		is.argv, is.ids, is.ns.Time = nil, noIDs(), 0 // the program may be a set-id one
 	case kinds != 0:

@@ -16,6 +16,8 @@ import (
 type perfState struct {
 	boot    time.Time // when the clock of the samples was 0
 	pending []*sample
+	lost    uint64 // how many samples
+	unsure  bool   // some were, so a thread that is seen the first time may be in a call
 	drained uint64 // when the last reading began
 	tasks   map[uint32]*perfTask
 	status  map[uint32]int64   // of exit_group(2), by process
@@ -31,6 +33,7 @@ type perfTask struct {
 	ns                inodes
 	ids               [8]uint32
 	call              *perfCall
+	unsure            bool // whether it was in a call before
 }
 
 // perfCall is a system call that a thread is in.
@@ -65,11 +68,15 @@ func taskOf(l *look) *perfTask {
 }
 
 // take looks at whom the samples are about, and tells of those before, which nothing can contradict any more.
-func (p *perfState) take(drain func() []*sample, see func(*events.Event) error) error {
+func (p *perfState) take(drain func() []*sample, lost func() uint64, see func(*events.Event) error) error {
 	p.see = see
 	until := p.drained
 	p.drained = monotonic()
 	list := drain()
+	if lost() != p.lost {
+		p.lost = lost()
+		p.forget(list)
+	}
 	if boot := clockStart(unix.CLOCK_MONOTONIC); boot.Sub(p.boot).Abs() > 10*time.Millisecond {
 		p.boot = boot // the host was suspended, or its clock was set
 	}
@@ -86,7 +93,7 @@ func (p *perfState) take(drain func() []*sample, see func(*events.Event) error) 
 		case "sched/sched_process_exit":
 			delete(p.entered, s.tid)
 		}
-		if s.time <= until || !s.settles() && p.tasks[s.subject] != nil || s.point == "sched/sched_process_exit" {
+		if s.blind || s.time <= until || !s.settles() && p.tasks[s.subject] != nil || s.point == "sched/sched_process_exit" {
 			continue
 		}
 		if looks[s.subject] == nil {
@@ -105,6 +112,17 @@ func (p *perfState) take(drain func() []*sample, see func(*events.Event) error) 
 		}
 	}
 	return nil
+}
+
+// forget is after samples were lost: what was known of threads may not be so any more, nor what was seen of them between.
+func (p *perfState) forget(list []*sample) {
+	clear(p.tasks)
+	clear(p.entered)
+	clear(p.status)
+	p.unsure = true
+	for _, s := range slices.Concat(p.pending, list) {
+		s.look, s.blind = nil, true
+	}
 }
 
 // prune takes from what was seen of a thread what can have changed since the sample.
@@ -131,7 +149,9 @@ func (p *perfState) tell(s *sample) error {
 		t = &perfTask{pid: s.pid, ids: noIDs()}
 		if s.look != nil && s.subject == s.tid {
 			t = taskOf(s.look)
+			t.since = 0 // what can have changed since the sample is not in it
 		}
+		t.unsure = p.unsure
 		p.tasks[s.tid] = t
 	}
 	if s.time < t.since { // it was seen later than this: what it was then is not known
@@ -156,6 +176,7 @@ func (p *perfState) tell(s *sample) error {
 				p.status[s.pid] = int64(s.args[0]&0xff) << 8
 			}
 		case s.nr != unix.SYS_EXIT:
+			t.unsure = false
 			t.call = &perfCall{nr: s.nr, args: s.args, before: t.ns, comm: t.comm}
 		}
 	case "raw_syscalls/sys_exit":
@@ -174,7 +195,7 @@ func (t *perfTask) record(s *sample, kind uint32) *record {
 
 func (p *perfState) born(t *perfTask, s *sample) error {
 	child := *t
-	child.call, child.since = nil, 0
+	child.call, child.since, child.unsure = nil, 0, false
 	copy(child.comm[:15], s.text)
 	if s.flags&unix.CLONE_THREAD != 0 {
 		p.tasks[s.child] = &child
@@ -300,7 +321,8 @@ func (p *perfState) returned(t *perfTask, s *sample) error {
 	// A call that seccomp(2) refuses is never entered. What it asked for is not known.
 	seccomp := call == nil || call.nr != s.nr
 	if seccomp {
-		if !failed || s.nr == unix.SYS_PRCTL {
+		if !failed || s.nr == unix.SYS_PRCTL || t.unsure {
+			t.unsure = false
 			return nil
 		}
 		call = &perfCall{nr: s.nr, before: t.ns, comm: t.comm}

@@ -128,7 +128,11 @@ func subjectError(target string, err error) error {
 	case gone(err):
 		return fmt.Errorf("%s ended", target)
 	case errors.Is(err, fs.ErrPermission):
-		return usageError("run as root: sudo nsview ...", "this user may not ask about %s: its namespaces are shown only to who may trace it (%s)", target, reason(err))
+		hint := "run as root: sudo nsview ..."
+		if os.Geteuid() == 0 {
+			hint = "run with CAP_SYS_PTRACE and all the capabilities of that process"
+		}
+		return usageError(hint, "this user may not ask about %s: its namespaces are shown only to who may trace it (%s)", target, reason(err))
 	}
 	return err
 }

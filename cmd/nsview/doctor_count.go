@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,11 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	// Who else may see the files through a layer is not asked here.
 	gaps = slices.DeleteFunc(gaps, func(g nsinspect.Gap) bool { return strings.HasPrefix(g.Fact, "layers of") })
 	owners := s.OwnerViewers(atlas, nsinspect.OwnerQuery{Target: t})
+	if late { // a file that was not come to may be the one that matters
+		gaps = append(gaps, nsinspect.Gap{
+			Subject: ask.Target + ":" + ask.Path, PID: path.PID(s), Fact: "all files", Error: fmt.Sprintf("not all were counted in %v", budget), Hint: "nsview doctor --budget 1m counts longer",
+		})
+	}
 	counts := make([]doctor.Count, 0, len(pairs))
 	for k, n := range pairs {
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,5 +103,11 @@ func TestLiveFilesOfAVolume(t *testing.T) {
 	}
 	if tried < 3 {
 		t.Errorf("%d fixes are commands: %+v", tried, found[0].Fixes)
+	}
+	// What was not looked at may not be well.
+	out, err := exec.Command("nsview", "doctor", "live-part", "--budget", "1ns").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUnknown || !strings.Contains(string(out), "not all were counted in 1ns") {
+		t.Errorf("without time to count: %v\n%s", err, out)
 	}
 }

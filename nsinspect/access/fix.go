@@ -2,8 +2,11 @@ package access
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // Fixes are the smallest changes known that would have a denied operation allowed, those that open least first. Each is
@@ -12,9 +15,8 @@ import (
 // permission decides, such as a name that is missing, has none. None of the arguments is changed.
 //
 // Commands are for a root shell of the observer, or for that of the user whose rootless podman it is, and can be run as
-// they are. Ids in them are those of the side on which
-// they are carried out. What only an engine can change, with options that nsview does not know all of, is a sentence
-// ([Fix.How]) and no command. A fix is not proven where its changes hinge on a fact that could not be seen; its title
+// they are. Ids in them are those of the side on which they are carried out. What only an engine can change, with options
+// that nsview does not know all of, is a sentence ([Fix.How]) and no command. A fix is not proven where its changes hinge on a fact that could not be seen; its title
 // names that fact.
 func Fixes(s *Subject, w *Walk, op Operation, v Verdict) []Fix {
 	fixes := []Fix{}
@@ -103,7 +105,7 @@ func pursue(s *Subject, w *Walk, op Operation, v Verdict, first change) (solutio
 		after := Decide(s, w, op)
 		switch {
 		case after.Verdict == Allow:
-			return combine(needed(before, beforeWalk, op, made)), true
+			return combine(before, needed(before, beforeWalk, op, made)), true
 		case after.Verdict != Deny || !progress(v, after):
 			return solution{}, false
 		}
@@ -173,8 +175,8 @@ func permission(r Rule) bool {
 	return r.aboutPermission() || strings.HasPrefix(string(r), string(RuleCap)+"CAP_DAC_")
 }
 
-// combine makes one fix of changes that are made one after the other.
-func combine(made []change) solution {
+// combine makes one fix of changes that are made one after the other, for a subject.
+func combine(s *Subject, made []change) solution {
 	so := solution{fix: Fix{Proven: true, Commands: []string{}}}
 	var titles, opens, how []string
 	for _, c := range made {
@@ -186,12 +188,25 @@ func combine(made []change) solution {
 		if c.how != "" && !slices.Contains(how, c.how) {
 			how = append(how, c.how)
 		}
+		for _, d := range c.deeds {
+			if lasts := untilRestart(s, d.node); lasts != "" && !slices.Contains(how, lasts) {
+				how = append(how, lasts)
+			}
+		}
 		so.fix.Restart = so.fix.Restart || c.restart
 		so.fix.Proven = so.fix.Proven && !c.doubt
 		so.rank = max(so.rank, c.rank)
 	}
 	so.fix.Title, so.fix.Opens, so.fix.How = strings.Join(titles, ", and "), strings.Join(opens, "; "), strings.Join(how, "; ")
 	return so
+}
+
+// untilRestart says that what is done to a file lasts only as long as the container runs, "" where it stays.
+func untilRestart(s *Subject, n *Node) string {
+	if n == nil || n.Mount == nil || n.Mount.Super == nil || n.Mount.Super.FSType != "tmpfs" || s.Container == nil || !placeOf(s, n).same {
+		return ""
+	}
+	return fmt.Sprintf("this lasts until the container is started anew: %s is a tmpfs; to keep it, give that mount the options uid=, gid= or mode=", shell.Arguments(n.Mount.Point))
 }
 
 // candidates are the changes that may get past a denial. Not every one does: that is for Decide to say.

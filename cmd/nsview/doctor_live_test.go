@@ -111,3 +111,48 @@ func TestLiveFilesOfAVolume(t *testing.T) {
 		t.Errorf("without time to count: %v\n%s", err, out)
 	}
 }
+
+// A volume that was filled without a user namespace is nobody's in a container with one. The fix has the container's user
+// own it, as before.
+func TestLiveUnmappedFix(t *testing.T) {
+	d := enginetest.StartDocker(t, "--userns-remap="+enginetest.NewUser(t).Name)
+	volume := d.Dir + "/files"
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"/ibdata1", "/a b"} {
+		if err := os.WriteFile(volume+name, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enginetest.Run(t, nil, "chown", "-R", "999:999", volume)
+	d.Container("--name", "live-unmapped", "--user", "mysql", "-v", volume+":/var/lib/mysql", "busybox", "sleep", "1000")
+	use := func() error {
+		_, err := enginetest.Try(t, nil, "docker", "-H", "unix://"+d.Socket, "exec", "live-unmapped", "sh", "-c", `cd /var/lib/mysql && cat ibdata1 "a b" && : >new`)
+		return err
+	}
+	if use() == nil {
+		t.Fatal("the container can use the files already")
+	}
+	out, _ := enginetest.Try(t, nil, "nsview", "doctor", "live-unmapped", "-o", "json")
+	var list doctor.FindingList
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	tried := false
+	for _, f := range list.Findings {
+		if f.ID != doctor.Unmapped {
+			continue
+		}
+		for _, command := range f.Fixes[0].Commands {
+			enginetest.Run(t, nil, "sh", "-c", command)
+		}
+		tried = true
+	}
+	if err := use(); err != nil || !tried {
+		t.Errorf("after the fix: %v; found %+v", err, list.Findings)
+	}
+	if text := enginetest.Run(t, nil, "nsview", "doctor", "live-unmapped"); !strings.Contains(text, "nothing found") {
+		t.Errorf("after the fix doctor says\n%s", text)
+	}
+}

@@ -92,3 +92,27 @@ func TestSampleAsks(t *testing.T) {
 		t.Error("root is asked about, who may do everything")
 	}
 }
+
+// Files that are nobody's inside are given to the ids that are inside what their owners are outside.
+func TestUnmappedFix(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	count(f, 999, 999)
+	count(f, 0, 0)
+	found := want(t, f, Unmapped, "warning docker:web /data")
+	commands := []string{
+		"find /srv/data -xdev -uid 999 -gid 999 -execdir chown -h -- 100999:100999 '{}' +",
+		"find /srv/data -xdev -uid 0 -gid 0 -execdir chown -h -- 100000:100000 '{}' +",
+	}
+	if len(found[0].Fixes) != 1 || !slices.Equal(found[0].Fixes[0].Commands, commands) || !found[0].Fixes[0].Proven {
+		t.Errorf("%+v", found[0].Fixes)
+	}
+	f.Counts[0].Partial = true
+	if found := want(t, f, Unmapped, "warning docker:web /data"); len(found[0].Fixes) != 1 || found[0].Fixes[0].Proven {
+		t.Errorf("what was counted in part: %+v", found[0].Fixes)
+	}
+	count(f, 70000, 70000)
+	if found := want(t, f, Unmapped, "warning docker:web /data"); len(found[0].Fixes) > 0 {
+		t.Errorf("the container has no 70000: %+v", found[0].Fixes)
+	}
+}

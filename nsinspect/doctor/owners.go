@@ -10,12 +10,14 @@ import (
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // tally is the files of a volume that one kind of finding is about.
 type tally struct {
 	files   uint64
 	owners  map[string]uint64 // the files of each
+	pairs   []nsinspect.OwnerIDs
 	example string
 }
 
@@ -26,6 +28,9 @@ func (t *tally) add(c *Count, owner string) {
 	}
 	if t.owners == nil {
 		t.owners = map[string]uint64{}
+	}
+	if t.owners[owner] == 0 {
+		t.pairs = append(t.pairs, c.Host)
 	}
 	t.owners[owner] += c.Files
 }
@@ -105,9 +110,46 @@ func (j *judge) ownerFinding(i int, v *nsinspect.Volume, id ID, t *tally, all ui
 		f.Meaning = "they are nobody's inside: only group and mode for others count, and the container's root may neither read what these close nor change them"
 		if v.ReadOnly || systemTree(v.Source) {
 			f.Severity = Info
+		} else {
+			f.Fixes = j.shift(i, v, t.pairs, !partial)
 		}
 	}
 	j.add(f)
+}
+
+// maxShifts bounds the owners for whose files there is a fix.
+const maxShifts = 4
+
+// shift is to give files to the ids that are inside what their owners are on the host, as a volume needs it that was
+// filled without a user namespace. all says that no other owner has files there.
+func (j *judge) shift(i int, v *nsinspect.Volume, pairs []nsinspect.OwnerIDs, all bool) []access.Fix {
+	uids, gids := j.containerMaps(i)
+	if v.Source == "" || v.Idmapped || len(pairs) > maxShifts {
+		return nil
+	}
+	fix := access.Fix{Title: "give them to the same numbers inside", Proven: all, Commands: []string{}}
+	var opens []string
+	for _, pair := range pairs {
+		uid, gid := pair.UID, pair.GID
+		if !uid.Mapped() || !gid.Mapped() {
+			return nil
+		}
+		if !uids.ToInside(uid).Mapped() {
+			uid = uids.ToOutside(idmap.Inside(uid))
+		}
+		if !gids.ToInside(gid).Mapped() {
+			gid = gids.ToOutside(idmap.Inside(gid))
+		}
+		if !uid.Mapped() || !gid.Mapped() {
+			return nil // the container has no such number
+		}
+		fix.Commands = append(fix.Commands, shell.Command(
+			"find", v.Source, "-xdev", "-uid", pair.UID.String(), "-gid", pair.GID.String(), "-execdir", "chown", "-h", "--", uid.String()+":"+gid.String(), "{}", "+",
+		))
+		opens = append(opens, fmt.Sprintf("%v:%v on the host loses its files to %v:%v", pair.UID, pair.GID, uid, gid))
+	}
+	fix.Opens = strings.Join(opens, ", ")
+	return []access.Fix{fix}
 }
 
 // shiftedTwice reports whether a file is unmapped because its id on disk is already one that the idmapped mount leads to.

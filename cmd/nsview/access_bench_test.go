@@ -8,49 +8,71 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// BenchmarkAccessBatch asks nsview access --batch about many paths of one target in a user namespace of its own, and
-// reports questions a second of wall time with one processor, and of processor time, start-up included, and what strace
-// counts of system calls that do something with files or processes a question.
+// What BenchmarkAccessBatch asks about.
+const benchFiles, benchQuestions = 1000, 20_000
+
+// BenchmarkAccessBatch asks nsview access --batch about many paths of one target in a user namespace of its own, with the
+// observer's mounts and with its own, and reports questions a second of wall time with one processor, and of processor time,
+// start-up included, and what strace counts of system calls that do something with files or processes a question.
+//
+// NSVIEW_BENCH_TARGET=TARGET:DIR adds a target that is there, a container with a volume at DIR that has file-0 to file-999.
 func BenchmarkAccessBatch(b *testing.B) {
-	const files, questions = 1000, 20_000
-	target := exec.Command("sleep", "3600")
-	target.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
+	for _, c := range []struct {
+		name  string
+		flags uintptr
+	}{{"observer's mounts", 0}, {"own mounts", syscall.CLONE_NEWNS}} {
+		b.Run(c.name, func(b *testing.B) {
+			dir := filepath.Join(b.TempDir(), "a/b/c")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				b.Fatal(err)
+			}
+			for i := range benchFiles {
+				if err := os.WriteFile(fmt.Sprintf("%s/file-%d", dir, i), nil, 0o644); err != nil {
+					b.Fatal(err)
+				}
+			}
+			target := exec.Command("sleep", "3600")
+			target.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER | c.flags,
+				UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+				Pdeathsig:   syscall.SIGKILL,
+			}
+			if err := target.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				_ = target.Process.Kill()
+				_ = target.Wait()
+			}()
+			benchBatch(b, strconv.Itoa(target.Process.Pid), dir)
+		})
 	}
-	if err := target.Start(); err != nil {
-		b.Fatal(err)
+	if given := os.Getenv("NSVIEW_BENCH_TARGET"); given != "" {
+		target, dir, _ := strings.Cut(given, ":/")
+		b.Run(target, func(b *testing.B) { benchBatch(b, target, "/"+dir) })
 	}
-	defer func() {
-		_ = target.Process.Kill()
-		_ = target.Wait()
-	}()
-	dir := b.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "a/b/c"), 0o755); err != nil {
-		b.Fatal(err)
-	}
-	for i := range files {
-		if err := os.WriteFile(fmt.Sprintf("%s/a/b/c/file-%d", dir, i), nil, 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
+}
+
+// benchBatch asks about the files in a directory of a target, which may do everything with them.
+func benchBatch(b *testing.B, target, dir string) {
+	b.Helper()
 	var asked strings.Builder
 	ops := []string{"read", "write", "unlink", "chmod"}
-	for i := range questions {
+	for i := range benchQuestions {
 		args := ""
 		op := ops[i%len(ops)]
 		if op == "chmod" {
 			args = `,"args":["0600"]`
 		}
-		fmt.Fprintf(&asked, `{"id":"%d","target":"%d","op":"%s","path":"%s/a/b/c/file-%d"%s}`+"\n", i, target.Process.Pid, op, dir, i%files, args)
+		fmt.Fprintf(&asked, `{"id":"%d","target":"%s","op":"%s","path":"%s/file-%d"%s}`+"\n", i, target, op, dir, i%benchFiles, args)
 	}
 	var wall, cpu []float64
 	for b.Loop() {
@@ -80,11 +102,11 @@ func BenchmarkAccessBatch(b *testing.B) {
 			}
 			answers++
 		}
-		if err := cmd.Wait(); err != nil || answers != questions {
+		if err := cmd.Wait(); err != nil || answers != benchQuestions {
 			b.Fatalf("%d answers, %v", answers, err)
 		}
-		wall = append(wall, questions/time.Since(begin).Seconds())
-		cpu = append(cpu, questions/(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()).Seconds())
+		wall = append(wall, benchQuestions/time.Since(begin).Seconds())
+		cpu = append(cpu, benchQuestions/(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()).Seconds())
 	}
 	if n, ok := callsPerQuestion(b, asked.String()); ok {
 		b.ReportMetric(n, "calls/question")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/nsview/nsview/nsinspect"
 	"golang.org/x/sys/unix"
@@ -83,4 +84,50 @@ func MountsOf(nsID uint64, buf *[]byte) ([]nsinspect.Mount, error) {
 		out = append(out, nsinspect.Mount{ID: m.oldID, UniqueID: m.id, Parent: m.oldParent, Dev: m.dev, Root: m.root, Point: m.point, FSType: m.fsType})
 	}
 	return out, nil
+}
+
+// IsMountPoint reports whether something is mounted on a place in the mount namespace with the id nsID, by whichever mount
+// that shows the place. ENOENT when the namespace does not tell its mount with the id mount of mountinfo. buf is scratch
+// space that is used again. As [MountsOf] otherwise.
+func IsMountPoint(nsID uint64, at nsinspect.Place, mount int, buf *[]byte) (bool, error) {
+	ids, err := listMounts(nsID, listmountRoot)
+	if err != nil {
+		return false, err
+	}
+	on, told := make(map[uint64]bool, len(ids)), false
+	var named []mountStat // on a directory of that name, wherever
+	for _, id := range ids {
+		m, err := statMount(nsID, id, statmountSBBasic|statmountMntBasic|statmountMntPoint, buf)
+		if errors.Is(err, unix.ENOENT) {
+			continue // unmounted since
+		}
+		if err != nil {
+			return false, err
+		}
+		on[m.id] = m.dev == at.Dev
+		told = told || m.oldID == mount
+		if path.Base(m.point) == path.Base(at.Path) {
+			named = append(named, m)
+		}
+	}
+	if !told {
+		return false, unix.ENOENT
+	}
+	for _, m := range named {
+		if !on[m.parent] || m.parent == m.id {
+			continue
+		}
+		below, err := statMount(nsID, m.parent, statmountMntRoot|statmountMntPoint, buf)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		place, ok := nsinspect.PlaceOf(&nsinspect.Mount{Dev: at.Dev, Root: below.root, Point: below.point}, m.point)
+		if ok && place == at {
+			return true, nil
+		}
+	}
+	return false, nil
 }

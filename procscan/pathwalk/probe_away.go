@@ -76,11 +76,14 @@ func (r *trail) lookupAway(name, where string, last bool) (int, sighted, error) 
 		return -1, s, err
 	}
 	at, ok := placeIn(r.mounts[r.atID.mount], path.Join(r.base, where))
-	points, err := r.mountPoints()
-	if !ok || err != nil {
+	if !ok {
 		return -1, s, errors.New("what is mounted on it is not known")
 	}
-	s.node.Busy = access.FactOf(points[at])
+	busy, err := r.isMountPoint(r.mounts[r.atID.mount], at)
+	if err != nil {
+		return -1, s, errors.New("what is mounted on it is not known")
+	}
+	s.node.Busy = access.FactOf(busy)
 	return -1, s, nil
 }
 

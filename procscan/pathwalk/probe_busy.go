@@ -28,12 +28,15 @@ func (r *trail) victim(s *sighted, name string) {
 		s.node.Busy = access.No // on a mount that is in no mount namespace
 		return
 	}
-	points, err := r.mountPoints()
-	if err != nil {
-		r.w.Missing = "what is mounted on " + s.node.Path + ": " + err.Error()
-		return
+	crossed := s.mountRoot && s.place.mount != r.atID.mount
+	busy, err := crossed && !dir.Foreign, error(nil)
+	if !busy {
+		if busy, err = r.isMountPoint(dir, at); err != nil {
+			r.w.Missing = "what is mounted on " + s.node.Path + ": " + err.Error()
+			return
+		}
 	}
-	if s.mountRoot && s.place.mount != r.atID.mount {
+	if crossed {
 		covered, err := r.covered(name, at, s.node.Path)
 		if err != nil {
 			r.w.Missing = "what is below the mount on " + s.node.Path + ": " + err.Error()
@@ -42,44 +45,53 @@ func (r *trail) victim(s *sighted, name string) {
 		s.node = covered
 		s.place = place{mount: r.atID.mount, inode: covered.Inode, dev: covered.Dev}
 	}
-	s.node.Busy = access.FactOf(points[at])
+	s.node.Busy = access.FactOf(busy)
 }
 
-// mountPoints are the places on which something is mounted in the target's mount namespace. That counts by whichever mount
-// the target comes there; mounts in other namespaces do not (is_local_mountpoint() in fs/namespace.c).
-func (q *question) mountPoints() (map[nsinspect.Place]bool, error) {
-	if q.points != nil || q.pointsErr != nil {
-		return q.points, q.pointsErr
+// isMountPoint reports whether something is mounted on a place of a mount's file system in the target's mount namespace.
+// That counts by whichever mount the target comes there; mounts in other namespaces do not (is_local_mountpoint() in
+// fs/namespace.c). Where they are is read for every question: a directory above one may get another name, of which the
+// kernel tells nobody.
+func (q *question) isMountPoint(m *access.Mount, at nsinspect.Place) (bool, error) {
+	if !q.p.mountinfo {
+		if q.task.MntNS == q.p.snap.Observer.MntNS && !m.Foreign && q.shownOnce(at.Dev) {
+			return false, nil // it would have been crossed
+		}
+		busy, err := procscan.IsMountPoint(q.task.MntID, at, m.ID, &q.p.buf)
+		if err == nil {
+			return busy, nil
+		}
 	}
-	mounts, err := q.mountsNow()
+	mounts, err := q.table(q.task)
 	if err != nil {
-		q.pointsErr = err
-		return nil, err
+		return false, err
 	}
 	byID := make(map[int]*nsinspect.Mount, len(mounts))
 	for i := range mounts {
 		byID[mounts[i].ID] = &mounts[i]
 	}
-	q.points = make(map[nsinspect.Place]bool, len(mounts))
 	for i := range mounts {
-		m := &mounts[i]
-		parent := byID[m.Parent]
-		if parent == nil || parent == m {
+		parent := byID[mounts[i].Parent]
+		if parent == nil || parent == &mounts[i] {
 			continue
 		}
-		if at, ok := nsinspect.PlaceOf(parent, m.Point); ok {
-			q.points[at] = true
+		if place, ok := nsinspect.PlaceOf(parent, mounts[i].Point); ok && place == at {
+			return true, nil
 		}
 	}
-	return q.points, nil
+	return false, nil
 }
 
-// mountsNow are the mounts of the target's mount namespace.
-func (q *question) mountsNow() ([]nsinspect.Mount, error) {
-	if q.task.MntNS == q.p.snap.Observer.MntNS || q.p.mountinfo {
-		return q.table(q.task)
+// shownOnce reports whether the observer has one mount only of a file system.
+func (q *question) shownOnce(dev string) bool {
+	mounts, err := q.table(nil)
+	n := 0
+	for i := range mounts {
+		if mounts[i].Dev == dev {
+			n++
+		}
 	}
-	return procscan.MountsOf(q.task.MntID, &q.p.buf)
+	return err == nil && n == 1
 }
 
 // covered looks at what a mount hides: through a copy of the mount that it is on, which nobody sees and which has nothing

@@ -139,3 +139,22 @@ func TestMountPoints(t *testing.T) {
 		agree(t, p, who, "rmdir "+dir+"/c/point", "rename "+dir+"/c/mine "+dir+"/c/n", "rmdir "+dir+"/e/mine", "unlink "+dir+"/c/point", "exchange "+dir+"/e/point "+dir+"/e/mine")
 	}
 }
+
+// TestMountPointRenamed: a directory above a mount point gets another name, of which the kernel tells nobody.
+func TestMountPointRenamed(t *testing.T) {
+	proctest.NeedRoot(t)
+	dir := reachableDir(t)
+	point, other := mkdir(t, filepath.Join(dir, "c/point")), mkdir(t, filepath.Join(dir, "other"))
+	mountAt(t, "tmpfs", point, "tmpfs", 0, "")
+	mountAt(t, filepath.Join(dir, "c"), other, "", unix.MS_BIND, "") // without the tmpfs
+	p, a := proberNow(t), startAgent(t, "root", nil, agentProgram(t))
+	agree(t, p, a, "rmdir "+other+"/point", "rename "+other+"/point "+other+"/p2", "rmdir "+point)
+	if err := os.Rename(filepath.Join(dir, "c"), filepath.Join(dir, "d")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(dir, "d/point"), unix.MNT_DETACH) })
+	rules := agree(t, p, a, "rmdir "+other+"/point", "rename "+other+"/point "+other+"/p2", "rmdir "+dir+"/d/point")
+	if rules[access.RuleBusy] != 3 {
+		t.Errorf("decided by %v", rules)
+	}
+}

@@ -52,9 +52,6 @@ type question struct {
 	tables map[*taskNow][]nsinspect.Mount // see table
 	beyond []*taskNow                     // processes whose mount namespaces magic links may have led to
 	opened []int                          // descriptors that the question keeps to its end
-
-	points    map[nsinspect.Place]bool // see isMountPoint
-	pointsErr error
 }
 
 // trail is one walk under way.

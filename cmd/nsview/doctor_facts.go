@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -215,10 +217,19 @@ func subjectOf(ctx context.Context, p prober, s *nsinspect.Snapshot, ask *doctor
 // gone reports whether a process ended meanwhile: then it is simply not there.
 func gone(err error) bool { return errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) }
 
+// ended reports whether an error says that there is no such process, and not that it has no such file.
+func ended(err error, pid int) bool {
+	var file *fs.PathError
+	return errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) && errors.As(err, &file) && filepath.Base(file.Path) == strconv.Itoa(pid)
+}
+
 func doctorGap(subject string, pid int, fact string, err error) nsinspect.Gap {
 	g := nsinspect.Gap{Subject: subject, PID: pid, Fact: fact, Error: err.Error()}
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		g.Error, g.Hint = reason(err), "run as root"
+	case pid > 0 && ended(err, pid):
+		g.Error, g.Hint = "it ended while nsview looked", "ask again"
 	}
 	return g
 }

@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"nsinspect":                           {"idmap"},
 	"nsinspect/shell":                     {},
 	"nsinspect/access":                    {"idmap", "nsinspect", "nsinspect/shell"},
-	"nsinspect/doctor":                    {"idmap", "nsinspect", "nsinspect/access"},
+	"nsinspect/doctor":                    {"idmap", "nsinspect", "nsinspect/access", "nsinspect/shell"},
 	"nsinspect/events":                    {"idmap", "nsinspect", "nsinspect/access", "nsinspect/shell"},
 	"procscan":                            {"idmap", "nsinspect", "procscan/taskiter"},
 	"procscan/taskiter":                   {"idmap", "nsinspect"},

@@ -2,6 +2,18 @@ package access
 
 // rename is renameat2(2) (do_renameat2() and vfs_rename() in fs/namei.c).
 func (j *judge) rename() {
+	// The last names are looked up after both paths are walked to their directories: what a lookup in an overlay comes to
+	// is later than what the second path comes to.
+	if n := len(j.w.Steps); n > 0 && j.w.Fail == "EROFS" && len(j.w.Rest) == 0 {
+		to, ok := j.walkNew()
+		if !ok {
+			return
+		}
+		if to.dir != nil && j.w.Steps[n-1].Dir.Mount.ID != to.dir.Mount.ID {
+			j.denyAt(to.path, "", RuleXDev, "EXDEV", "the two paths are on different mounts")
+			return
+		}
+	}
 	from, ok := j.walk(j.w)
 	if !ok {
 		return

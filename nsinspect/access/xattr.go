@@ -64,8 +64,14 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 			return false
 		}
 	case "trusted":
+		mounter := j.trustedBy(n)
 		switch {
+		case j.initCap(capSysAdmin) && (mounter == nil || mounter.ns.Initial):
+		case j.initCap(capSysAdmin) && set:
+			// ovl_xattr_set() sets it in the upper layer as the mounter, after the copy-up.
+			return j.changed(n) && j.deny(n, RuleInitCap, "EPERM", "trusted attributes need CAP_SYS_ADMIN of the initial user namespace, which whoever mounted the overlay has not")
 		case j.initCap(capSysAdmin):
+			return j.deny(n, RuleInitCap, "ENODATA", "trusted attributes are hidden from whoever mounted the overlay")
 		case set:
 			return j.deny(n, RuleInitCap, "EPERM", "trusted attributes need CAP_SYS_ADMIN of the initial user namespace")
 		default:
@@ -81,6 +87,9 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 			return false
 		}
 	}
+	if set && n.Overlay != nil && (rest == "" || n.NoXattr || !slices.Contains([]string{"user", "trusted", "security"}, class)) && !j.changed(n) {
+		return false // an overlay takes any name: what its upper layer makes of it comes after the copy-up
+	}
 	switch {
 	case ownClass(n.Mount.Super.FSType, class):
 		return j.unknown(n.Path, RuleXattr, "what "+n.Mount.Super.FSType+" makes of the attribute "+name)
@@ -91,6 +100,14 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 	}
 	j.askServer(n)
 	return set || j.present(n, name) && (name != "security.capability" || j.fileCapsShown(n))
+}
+
+// trustedBy is who mounted the overlay that a file is in, nil for any other file and where that is not known.
+func (j *judge) trustedBy(n *Node) *judge {
+	if n.Overlay == nil {
+		return nil
+	}
+	return j.mounter(n.Overlay)
 }
 
 // ownClass reports whether a file system has attributes of its own kind (the xattr handlers in fs/*/).

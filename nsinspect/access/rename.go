@@ -2,23 +2,15 @@ package access
 
 // rename is renameat2(2) (do_renameat2() and vfs_rename() in fs/namei.c).
 func (j *judge) rename() {
-	// The last names are looked up after both paths are walked to their directories: what a lookup in an overlay comes to
-	// is later than what the second path comes to.
-	if n := len(j.w.Steps); n > 0 && j.w.Fail == "EROFS" && len(j.w.Rest) == 0 {
-		to, ok := j.walkNew()
-		if !ok {
-			return
-		}
-		if to.dir != nil && j.w.Steps[n-1].Dir.Mount.ID != to.dir.Mount.ID {
-			j.denyAt(to.path, "", RuleXDev, "EXDEV", "the two paths are on different mounts")
-			return
-		}
+	if j.w.New == nil {
+		j.unknown(j.op.New, RuleNone, "what the second path is")
+		return
 	}
-	from, ok := j.walk(j.w)
+	from, ok := j.walk(toLast(j.w))
 	if !ok {
 		return
 	}
-	to, ok := j.walkNew()
+	to, ok := j.walk(toLast(j.w.New))
 	if !ok {
 		return
 	}
@@ -34,9 +26,29 @@ func (j *judge) rename() {
 		j.denyAt(from.path, "", RuleBusy, errno, "the path names no entry of a directory")
 		return
 	}
+	for _, w := range []*Walk{j.w, j.w.New} {
+		if failsLast(w) {
+			j.failed(w)
+			return
+		}
+	}
 	if j.wantWrite(from.dir) && j.renamed(from, to) {
 		j.moved(from, to)
 	}
+}
+
+// failsLast reports whether it is the lookup of the last name that an overlay refuses.
+func failsLast(w *Walk) bool { return w.Fail == "EROFS" && len(w.Rest) == 0 && len(w.Steps) > 0 }
+
+// toLast is a walk without what the lookup of its last name comes to: the last names of a rename are looked up after both
+// paths are walked to their directories and these are found to be on one mount.
+func toLast(w *Walk) *Walk {
+	if !failsLast(w) {
+		return w
+	}
+	to := *w
+	to.Fail = ""
+	return &to
 }
 
 // walkNew is walk for the second path.

@@ -108,7 +108,13 @@ func (j *judge) copyUp(n *Node) bool {
 	}
 	for _, real := range append(o.CopyUp[:len(o.CopyUp):len(o.CopyUp)], o.Real) {
 		// ovl_copy_up_one() asks for the owner before it wants to write, and for the rest after that.
-		if !j.ownerCopies(m, n, real) || !j.upperWritable(n) || !j.aclsCopy(m, n, real) {
+		if !j.ownerCopies(m, n, real) || !j.upperWritable(n) {
+			return false
+		}
+		if !m.ns.Initial && (real.Type == CharDevice || real.Type == BlockDevice) { // vfs_mknod()
+			return j.deny(n, RuleOverlayCopyUp, "EPERM", "copy-up of "+real.Path+": whoever mounted the overlay may make no devices")
+		}
+		if !j.aclsCopy(m, n, real) {
 			return false
 		}
 	}

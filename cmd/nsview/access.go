@@ -68,7 +68,7 @@ could not be asked.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked := a.output
-			if err := a.format(cmd, accessFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if a.columns != "" && len(args) > 2 {
@@ -90,11 +90,9 @@ could not be asked.`,
 	flags.StringVarP(&f.user, "user", "u", "", "ask for this user of TARGET's, `U[:G]`, names or numbers")
 	flags.BoolVar(&f.explain, "explain", false, "show every check, in the kernel's order; with an OP -o wide does the same")
 	flags.BoolVar(&f.batch, "batch", false, "answer questions that are read as lines of JSON")
-	a.outputFlags(cmd, accessFormats(), accessColumns)
+	a.outputFlags(cmd, accessColumns, "table", "wide", "json")
 	return cmd
 }
-
-func accessFormats() []string { return []string{"table", "wide", "json"} }
 
 // operationsHelp lists the operations for the help text.
 func operationsHelp() string {

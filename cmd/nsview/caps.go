@@ -40,7 +40,7 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, capsFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if err := a.checkColumns(capsColumns()); err != nil {
@@ -62,11 +62,9 @@ Exit status: 0 done, 2 usage or failure, 3 what was asked about OTHER or the fil
 		}
 		return a.completePaths(cmd, args[0], word)
 	})
-	a.outputFlags(cmd, capsFormats(), capsColumns)
+	a.outputFlags(cmd, capsColumns, "table", "wide", "json")
 	return cmd
 }
-
-func capsFormats() []string { return []string{"table", "wide", "json"} }
 
 func capsColumns() []string { return capsTable(&access.CapReport{}).Columns() }
 

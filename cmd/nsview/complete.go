@@ -186,11 +186,8 @@ func complete(cmd *cobra.Command, flag string, values []string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// formatsAnnotation is where a command says which output formats it has.
-const formatsAnnotation = "formats"
-
 func completeFormats(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return strings.Split(cmd.Annotations[formatsAnnotation], ","), cobra.ShellCompDirectiveNoFileComp
+	return outputFormats(cmd), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeList offers names for a flag that takes several with commas between them, those that are not named yet.

@@ -34,7 +34,7 @@ unreadable and its socket is not.`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			whole := len(args) > 0 && a.output == "" && a.template == "" && a.columns == ""
-			if err := a.format(cmd, containerFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if err := a.checkColumns(containerColumns()); err != nil {
@@ -44,11 +44,9 @@ unreadable and its socket is not.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are not running")
-	a.outputFlags(cmd, containerFormats(), containerColumns)
+	a.outputFlags(cmd, containerColumns, "table", "wide", "json", "jsonl")
 	return cmd
 }
-
-func containerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
 
 // containers lists containers; whole prints the named ones with everything about them.
 func (a *app) containers(ctx context.Context, args []string, all, whole bool) error {

@@ -32,17 +32,15 @@ Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference
 		Args:              exactly(2, "diff takes two TARGETs"),
 		ValidArgsFunction: a.completeFirst(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, diffFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			return a.diff(cmd.Context(), args[0], args[1])
 		},
 	}
-	a.outputFlags(cmd, diffFormats(), nil)
+	a.outputFlags(cmd, nil, "table", "wide", "json")
 	return cmd
 }
-
-func diffFormats() []string { return []string{"table", "wide", "json"} }
 
 func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts)

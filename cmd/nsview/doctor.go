@@ -41,7 +41,7 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
   nsview doctor -o json | jq -r '.findings[] | select(.severity=="error") | .target+" "+.path'`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, doctorFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if budget <= 0 {
@@ -51,11 +51,9 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 		},
 	}
 	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted, a `TIME` such as 5s")
-	a.outputFlags(cmd, doctorFormats(), nil)
+	a.outputFlags(cmd, nil, "table", "json", "jsonl", "sarif", "junit")
 	return cmd
 }
-
-func doctorFormats() []string { return []string{"table", "json", "jsonl", "sarif", "junit"} }
 
 func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) error {
 	s, err := a.snapshot(ctx, procscan.Graph|procscan.Mounts|procscan.Names)

@@ -44,7 +44,7 @@ or SVG. --of says of what:
   nsview graph --of volumes -o dot | dot -Tpng > volumes.png`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, graphFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			return a.graph(cmd.Context(), &f, args)
@@ -54,11 +54,9 @@ or SVG. --of says of what:
 	flags.StringVar(&f.of, "of", graphKinds()[0], "what the picture is of, `WHAT`: "+strings.Join(graphKinds(), ", "))
 	flags.StringArrayVar(&f.ids, "id", nil, "point at this outside `ID` in a picture of id maps; repeatable")
 	complete(cmd, "of", graphKinds())
-	a.outputFlags(cmd, graphFormats(), nil)
+	a.outputFlags(cmd, nil, "mermaid", "dot", "svg")
 	return cmd
 }
-
-func graphFormats() []string { return []string{"mermaid", "dot", "svg"} }
 
 func graphKinds() []string { return []string{"namespaces", "uids", "gids", "volumes"} }
 

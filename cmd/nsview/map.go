@@ -48,7 +48,7 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeFirst(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, mapFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			return a.idMap(cmd.Context(), &f, args)
@@ -61,11 +61,9 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("to", a.completeTarget)
-	a.outputFlags(cmd, mapFormats(), nil)
+	a.outputFlags(cmd, nil, "table", "wide", "json")
 	return cmd
 }
-
-func mapFormats() []string { return []string{"table", "wide", "json"} }
 
 // mapQuestion is what the operands and flags of map ask.
 type mapQuestion struct {

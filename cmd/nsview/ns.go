@@ -40,7 +40,7 @@ every namespace. A network namespace that only a socket keeps alive is not found
   nsview ns --pins -t net      what keeps network namespaces alive`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, nsFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if err := a.checkSource(); err != nil {
@@ -61,12 +61,10 @@ every namespace. A network namespace that only a socket keeps alive is not found
 	flags.BoolVar(&f.pins, "pins", false, "say of every namespace what pins it, also threads and open file descriptors")
 	flags.StringSliceVarP(&f.types, "type", "t", nil, "only namespaces of this `TYPE`: "+typeNames())
 	a.sourceFlag(cmd)
-	a.outputFlags(cmd, nsFormats(), nsColumns)
+	a.outputFlags(cmd, nsColumns, "table", "wide", "json", "jsonl", "tree")
 	_ = cmd.RegisterFlagCompletionFunc("type", completeList(func() []string { return strings.Split(typeNames(), ", ") }))
 	return cmd
 }
-
-func nsFormats() []string { return []string{"table", "wide", "json", "jsonl", "tree"} }
 
 func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 	var query nsinspect.NamespaceQuery

@@ -18,10 +18,27 @@ import (
 // outputTemplate is the output format that --format stands for.
 const outputTemplate = "template"
 
-// outputFlags gives a command the output formats that it has, the first being the default, and the flags that belong to
-// them: what has JSON has YAML and --format too. columns are what -O may choose from, nil for a command without it.
-func (a *app) outputFlags(cmd *cobra.Command, formats []string, columns func() []string) {
-	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(withYAML(formats), ",")}
+// formatsAnnotation is where a command keeps the output formats that it has.
+const formatsAnnotation = "formats"
+
+// setFormats gives a command the output formats that it has, the first being the default. What has JSON among others has
+// YAML too.
+func setFormats(cmd *cobra.Command, formats ...string) {
+	if i := slices.Index(formats, "json"); i >= 0 && len(formats) > 1 {
+		formats = slices.Insert(formats, i+1, "yaml")
+	}
+	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(formats, ",")}
+}
+
+// outputFormats are the formats that a command was given.
+func outputFormats(cmd *cobra.Command) []string {
+	return strings.Split(cmd.Annotations[formatsAnnotation], ",")
+}
+
+// outputFlags gives a command output formats, as setFormats does, and the flags that belong to them: what has JSON has
+// --format. columns are what -O may choose from, nil for a command without it.
+func (a *app) outputFlags(cmd *cobra.Command, columns func() []string, formats ...string) {
+	setFormats(cmd, formats...)
 	flags := cmd.Flags()
 	if slices.Contains(formats, "json") {
 		flags.StringVar(&a.template, "format", "", "print a Go `TEMPLATE` over the keys of the JSON, for each item of a list")
@@ -33,18 +50,9 @@ func (a *app) outputFlags(cmd *cobra.Command, formats []string, columns func() [
 	}
 }
 
-// withYAML adds YAML to formats that have JSON.
-func withYAML(formats []string) []string {
-	if i := slices.Index(formats, "json"); i >= 0 && len(formats) > 1 {
-		return slices.Insert(slices.Clone(formats), i+1, "yaml")
-	}
-	return formats
-}
-
-// format checks -o, --format and -O against what the command has; the first format is the default. --output then names
-// one of them, or the template.
-func (a *app) format(cmd *cobra.Command, formats ...string) error {
-	formats = withYAML(formats)
+// format checks -o, --format and -O against what the command has. --output then names one of its formats, or the template.
+func (a *app) format(cmd *cobra.Command) error {
+	formats := outputFormats(cmd)
 	if cmd.Flags().Changed("format") {
 		if a.output != "" {
 			return usageError("", "--format is an output format itself: leave -o %s out", a.output)

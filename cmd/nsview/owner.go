@@ -58,7 +58,7 @@ are U+FFFD.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, ownerFormats()...); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if err := a.checkColumns(ownerColumns(f.tree)); err != nil {
@@ -79,7 +79,7 @@ are U+FFFD.`,
 	flags.BoolVarP(&f.tree, "recursive", "R", false, "sum trees up by owner")
 	flags.BoolVarP(&f.oneFS, "one-file-system", "x", false, "with -R, leave out what is on other file systems")
 	_ = cmd.RegisterFlagCompletionFunc("in", a.completeTarget)
-	a.outputFlags(cmd, ownerFormats(), func() []string { return ownerColumns(f.tree) })
+	a.outputFlags(cmd, func() []string { return ownerColumns(f.tree) }, "table", "wide", "json", "jsonl")
 	return cmd
 }
 
@@ -90,8 +90,6 @@ func ownerColumns(tree bool) []string {
 	}
 	return ownerTable(&nsinspect.OwnerReport{}, true, true).Columns()
 }
-
-func ownerFormats() []string { return []string{"table", "wide", "json", "jsonl"} }
 
 // ownerFacts are what the question needs to know of the host.
 const ownerFacts = procscan.Graph | procscan.Mounts | procscan.Names

@@ -63,22 +63,20 @@ The columns are ` + columnNames() + `.`,
 	flags.StringVar(&f.watch, "watch", "", "print anew every `SECONDS` (2)")
 	flags.Lookup("watch").NoOptDefVal = "2"
 	a.sourceFlag(cmd)
-	a.outputFlags(cmd, psFormats(), nil)
+	a.outputFlags(cmd, nil, "table", "wide", "json", "jsonl", "tree")
 	return cmd
 }
 
-func psFormats() []string { return []string{"table", "wide", "json", "jsonl", "tree"} }
-
 // check judges the flags before anything is read.
 func (f *psFlags) check(a *app, cmd *cobra.Command) error {
-	if a.output != "" && !slices.Contains(psFormats(), a.output) && f.columns == "" {
+	if a.output != "" && !slices.Contains(outputFormats(cmd), a.output) && f.columns == "" {
 		if first, _, _ := strings.Cut(a.output, ","); first != "" {
 			if _, err := pickColumns(first); err == nil {
-				return usageError("-O "+a.output+" chooses columns", "ps has no output format \"%s\", only %s", a.output, strings.Join(withYAML(psFormats()), ", "))
+				return usageError("-O "+a.output+" chooses columns", "ps has no output format \"%s\", only %s", a.output, strings.Join(outputFormats(cmd), ", "))
 			}
 		}
 	}
-	if err := a.format(cmd, psFormats()...); err != nil {
+	if err := a.format(cmd); err != nil {
 		return err
 	}
 	if err := a.checkSource(); err != nil {

@@ -32,7 +32,7 @@ The files of a volume are counted for at most --budget, as doctor does.`,
   nsview snapshot --volumes > host.json; nsview report --from host.json > host.html`,
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.format(cmd, "html"); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			if a.terminal() {
@@ -45,7 +45,7 @@ The files of a volume are counted for at most --budget, as doctor does.`,
 		},
 	}
 	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted, a `TIME` such as 5s")
-	a.outputFlags(cmd, []string{"html"}, nil)
+	a.outputFlags(cmd, nil, "html")
 	return cmd
 }
 

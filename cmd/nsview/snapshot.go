@@ -23,7 +23,7 @@ command lines and the values of labels out, which may hold secrets; environments
   ssh server nsview snapshot | nsview ns --tree --from -`,
 		Args: exactly(0, "snapshot takes no operands"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.format(cmd, "json"); err != nil {
+			if err := a.format(cmd); err != nil {
 				return err
 			}
 			return a.takeSnapshot(cmd.Context(), &f)
@@ -34,7 +34,7 @@ command lines and the values of labels out, which may hold secrets; environments
 	flags.StringArrayVar(&f.paths, "path", nil, "also store who sees this file as whose, and who may access it: `TARGET:PATH`, repeatable")
 	flags.BoolVar(&f.volumes, "volumes", false, "also store the volumes of all containers, for owner, access and doctor")
 	_ = cmd.RegisterFlagCompletionFunc("path", a.completeTargetPath)
-	cmd.Annotations = map[string]string{formatsAnnotation: "json"}
+	setFormats(cmd, "json")
 	return cmd
 }
 

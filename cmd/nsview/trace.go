@@ -86,11 +86,9 @@ or was not found.`,
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
 	_ = cmd.RegisterFlagCompletionFunc("type", completeList(eventTypes))
-	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(withYAML(traceFormats()), ",")}
+	setFormats(cmd, "table", "jsonl", "json", "tree")
 	return cmd
 }
-
-func traceFormats() []string { return []string{"table", "jsonl", "json", "tree"} }
 
 func eventTypes() []string {
 	var list []string
@@ -121,7 +119,7 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 	if a.from != "" {
 		return usageError("", "trace shows what happens on this host, not in the snapshot of --from")
 	}
-	if err := a.format(cmd, traceFormats()...); err != nil {
+	if err := a.format(cmd); err != nil {
 		return err
 	}
 	switch {

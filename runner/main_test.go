@@ -240,12 +240,9 @@ func begin(t *testing.T, cmd *exec.Cmd) *running {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
+	if !proctest.Within(deadline, ok) {
+		t.Fatalf("did not happen: %s", what)
 	}
-	t.Fatalf("did not happen: %s", what)
 }
 
 // publicDir is a temporary folder that every user can enter.

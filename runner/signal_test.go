@@ -202,18 +202,18 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 
 func (tty *terminal) expect(text string) {
 	tty.t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	shown := proctest.Within(deadline, func() bool {
 		tty.mu.Lock()
-		before, after, found := strings.Cut(tty.seen.String(), text)
+		defer tty.mu.Unlock()
+		_, after, found := strings.Cut(tty.seen.String(), text)
 		if found {
-			_ = before
 			tty.seen.Reset()
 			tty.seen.WriteString(after)
 		}
-		tty.mu.Unlock()
-		if found {
-			return
-		}
+		return found
+	})
+	if shown {
+		return
 	}
 	tty.mu.Lock()
 	defer tty.mu.Unlock()

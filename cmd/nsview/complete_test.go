@@ -124,15 +124,15 @@ func TestCompletionsInShells(t *testing.T) {
 // waitForContainer waits until nsview sees a container of that name.
 func waitForContainer(t *testing.T, dir string, env []string, name string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	var out []byte
+	var err error
+	seen := proctest.Within(20*time.Second, func() bool {
 		cmd := exec.Command(filepath.Join(dir, "nsview"), "ps", name)
 		cmd.Env = env
-		out, err := cmd.CombinedOutput()
-		if err == nil && strings.Contains(string(out), "sleep") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no container %s: %v\n%s", name, err, out)
-		}
+		out, err = cmd.CombinedOutput()
+		return err == nil && strings.Contains(string(out), "sleep")
+	})
+	if !seen {
+		t.Fatalf("no container %s: %v\n%s", name, err, out)
 	}
 }

@@ -84,12 +84,9 @@ func (s *session) printed() string {
 // until waits until what was printed satisfies done.
 func (s *session) until(t *testing.T, what string, done func(string) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if done(s.printed()) {
-			return
-		}
+	if !proctest.Within(20*time.Second, func() bool { return done(s.printed()) }) {
+		t.Fatalf("waited in vain for %s; printed %q", what, s.printed())
 	}
-	t.Fatalf("waited in vain for %s; printed %q", what, s.printed())
 }
 
 // end waits for nsview and returns its exit status and all it printed.

@@ -123,12 +123,9 @@ func Daemon(t *testing.T, cmd *exec.Cmd, ready func() bool) {
 // Eventually waits for a condition.
 func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(Deadline); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return
-		}
+	if !proctest.Within(Deadline, ok) {
+		t.Fatalf("did not happen: %s", what)
 	}
-	t.Fatalf("did not happen: %s", what)
 }
 
 type syncBuffer struct {

@@ -145,15 +145,15 @@ func does(script string) chromedp.Action[chromedp.Void] {
 // page that waits.)
 func (b *browser) wants(t *testing.T, expression string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		got, err := chromedp.Run(b, chromedp.Evaluate[bool](expression))
-		if err == nil && got {
-			return
-		}
-		if time.Now().After(deadline) {
-			state, _ := chromedp.Run(b, chromedp.Evaluate[string](`document.getElementById("search").value+" | "+document.getElementById("hits").textContent+" | "+document.getElementById("process-count").textContent`))
-			t.Fatalf("never true: %s (%s): %v", expression, state, err)
-		}
+	var got bool
+	var err error
+	came := proctest.Within(10*time.Second, func() bool {
+		got, err = chromedp.Run(b, chromedp.Evaluate[bool](expression))
+		return err == nil && got
+	})
+	if !came {
+		state, _ := chromedp.Run(b, chromedp.Evaluate[string](`document.getElementById("search").value+" | "+document.getElementById("hits").textContent+" | "+document.getElementById("process-count").textContent`))
+		t.Fatalf("never true: %s (%s): %v", expression, state, err)
 	}
 }
 

@@ -72,9 +72,13 @@ func (c channel) send(m message) error {
 	if err != nil {
 		return err
 	}
+	return retried(func() error { return unix.Sendmsg(c.fd, b, nil, nil, unix.MSG_NOSIGNAL) })
+}
+
+// retried makes a system call until no signal interrupts it.
+func retried(call func() error) error {
 	for {
-		err := unix.Sendmsg(c.fd, b, nil, nil, unix.MSG_NOSIGNAL)
-		if !errors.Is(err, unix.EINTR) {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
@@ -86,12 +90,11 @@ func (c channel) receive() (m message, pid int, err error) {
 	size, err := c.nextSize()
 	buf, oob := make([]byte, max(0, min(size, maxMessage))), make([]byte, 256)
 	var n, oobn int
-	for err == nil {
-		n, oobn, _, _, err = unix.Recvmsg(c.fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-		err = nil
+	if err == nil {
+		err = retried(func() (err error) {
+			n, oobn, _, _, err = unix.Recvmsg(c.fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+			return err
+		})
 	}
 	if err != nil {
 		if errors.Is(err, unix.ECONNRESET) {
@@ -116,13 +119,12 @@ func (c channel) receive() (m message, pid int, err error) {
 }
 
 // nextSize waits for a message and is how long it is, 0 when the other end is closed.
-func (c channel) nextSize() (int, error) {
-	for {
-		n, _, err := unix.Recvfrom(c.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
+func (c channel) nextSize() (size int, err error) {
+	err = retried(func() (err error) {
+		size, _, err = unix.Recvfrom(c.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		return err
+	})
+	return size, err
 }
 
 // failure is a failed message as the error that the stage had.

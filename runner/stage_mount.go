@@ -104,21 +104,28 @@ func (st *stage) attachRoot() error {
 	if !st.plan.OpenHere {
 		return nil
 	}
-	// A tree cloned before this mount namespace was made has older mount ids than the namespace's topmost mount has.
-	// statmount(2) and listmount(2) of another mount namespace look for its root among the younger ones only
-	// (fs/namespace.c grab_requested_root) and say ENOENT for every mount of it. So the root is cloned once more.
-	young, err := unix.OpenTree(st.Root, "", treeFlags|unix.AT_EMPTY_PATH)
-	if err == nil {
-		err = unix.Fchdir(st.Root)
-	}
-	if err == nil {
-		err = unix.Unmount(".", unix.MNT_DETACH)
-	}
-	if err == nil {
-		err = unix.MoveMount(young, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH)
-	}
-	if err != nil {
+	if err := st.renewRoot(); err != nil {
 		return &Error{What: "--root " + s.Root, Err: fmt.Errorf("clone the new root in its namespace: %w", err), Status: StatusFailure}
+	}
+	return nil
+}
+
+// renewRoot puts a clone in the place of a new root that was cloned before this mount namespace was made. Such a tree has
+// older mount ids than the namespace's topmost mount has. statmount(2) and listmount(2) of another mount namespace look for
+// its root among the younger ones only (fs/namespace.c grab_requested_root) and say ENOENT for every mount of it.
+func (st *stage) renewRoot() error {
+	young, err := unix.OpenTree(st.Root, "", treeFlags|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	if err := unix.Fchdir(st.Root); err != nil {
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return err
+	}
+	if err := unix.MoveMount(young, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return err
 	}
 	_ = unix.Close(st.Root)
 	st.root, st.Root = young, young

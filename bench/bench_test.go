@@ -17,11 +17,11 @@ func TestRatioIsOfTheMedians(t *testing.T) {
 	runs := func(ms ...int) []run {
 		var out []run
 		for _, n := range ms {
-			out = append(out, run{wall: time.Duration(n) * time.Millisecond})
+			out = append(out, run{Wall: time.Duration(n) * time.Millisecond})
 		}
 		return out
 	}
-	r := result{ourRuns: runs(1, 2, 90, 2, 1), peerRuns: runs(4, 4, 4, 5, 50)}
+	r := result{measured: measured{OurRuns: runs(1, 2, 90, 2, 1), PeerRuns: runs(4, 4, 4, 5, 50)}}
 	mid, low, high := r.ratio(wallOf)
 	if mid != 0.5 || low != 0.25 || high != 0.5 {
 		t.Errorf("ratio %v (%v-%v), want 0.5 (0.25-0.5)", mid, low, high)

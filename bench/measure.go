@@ -16,7 +16,8 @@ import (
 // row is one comparison: the same work by nsview and by a peer.
 type row struct {
 	name string
-	at   string // the size of the work: "2,000 processes"
+	size int    // of the work, 0 for what has none
+	unit string // what size counts: "processes"
 	peer []string
 	ours []string
 
@@ -29,19 +30,32 @@ type row struct {
 	beside func(context.Context) (stop func() error, err error)
 }
 
+// at is the size of the work as people write it: "2,000 processes".
+func (r *row) at() string {
+	if r.size == 0 {
+		return ""
+	}
+	return thousands(r.size) + " " + r.unit
+}
+
 // run is what one run took.
-type run struct{ wall, cpu time.Duration }
+type run struct{ Wall, CPU time.Duration }
+
+// measured is what was measured of a row. It survives JSON.
+type measured struct {
+	PeerRuns, OurRuns []run
+	PeerPeak, OurPeak int64 // memory, bytes
+}
 
 // result is a row that was measured.
 type result struct {
 	row
-	peerRuns, ourRuns []run
-	peerPeak, ourPeak int64 // memory, bytes
+	measured
 }
 
 // measure runs a row's pairs. The first pair warms caches up and is not counted.
-func measure(ctx context.Context, r row, rounds int) (result, error) {
-	out := result{row: r}
+func measure(ctx context.Context, r row, rounds int) (measured, error) {
+	var out measured
 	for i := range rounds + 1 {
 		for n, argv := range [][]string{r.peer, r.ours} {
 			if err := ctx.Err(); err != nil {
@@ -67,17 +81,17 @@ func measure(ctx context.Context, r row, rounds int) (result, error) {
 			switch {
 			case i == 0:
 			case n == 0:
-				out.peerRuns = append(out.peerRuns, took)
+				out.PeerRuns = append(out.PeerRuns, took)
 			default:
-				out.ourRuns = append(out.ourRuns, took)
+				out.OurRuns = append(out.OurRuns, took)
 			}
 		}
 	}
 	var err error
-	if out.peerPeak, err = peakOf(r.peer); err != nil {
+	if out.PeerPeak, err = peakOf(r.peer); err != nil {
 		return out, err
 	}
-	out.ourPeak, err = peakOf(r.ours)
+	out.OurPeak, err = peakOf(r.ours)
 	return out, err
 }
 
@@ -95,9 +109,12 @@ func timed(ctx context.Context, argv []string) (run, error) {
 	if err := cmd.Start(); err != nil {
 		return run{}, err
 	}
-	_, _ = io.Copy(io.Discard, out)
+	_, unread := io.Copy(io.Discard, out)
 	err = cmd.Wait()
-	took := run{wall: time.Since(begin)}
+	took := run{Wall: time.Since(begin)}
+	if unread != nil {
+		return took, fmt.Errorf("read what %s prints: %w", argv[0], unread)
+	}
 	if err != nil && cmd.ProcessState.ExitCode() != 1 {
 		return took, fmt.Errorf("%s: %w: %.200s", strings.Join(argv, " "), err, complaint.String())
 	}
@@ -105,7 +122,7 @@ func timed(ctx context.Context, argv []string) (run, error) {
 	if !ok {
 		return took, fmt.Errorf("no resource usage of %s", argv[0])
 	}
-	took.cpu = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	took.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	return took, nil
 }
 
@@ -124,8 +141,11 @@ func each(runs []run, of func(run) float64) []float64 {
 	return out
 }
 
-func wallOf(r run) float64 { return r.wall.Seconds() }
-func cpuOf(r run) float64  { return r.cpu.Seconds() }
+func wallOf(r run) float64 { return r.Wall.Seconds() }
+func cpuOf(r run) float64  { return r.CPU.Seconds() }
+
+func oursOf(r *result) []run  { return r.OurRuns }
+func peersOf(r *result) []run { return r.PeerRuns }
 
 func median(runs []run, of func(run) float64) float64 {
 	_, mid, _ := quartiles(each(runs, of))
@@ -134,12 +154,12 @@ func median(runs []run, of func(run) float64) float64 {
 
 // ratio is ours over the peer's, of the medians; low and high are the quartiles of the pairs' own ratios.
 func (r *result) ratio(of func(run) float64) (mid, low, high float64) {
-	pairs := make([]float64, len(r.ourRuns))
+	pairs := make([]float64, len(r.OurRuns))
 	for i := range pairs {
-		pairs[i] = of(r.ourRuns[i]) / of(r.peerRuns[i])
+		pairs[i] = of(r.OurRuns[i]) / of(r.PeerRuns[i])
 	}
 	low, _, high = quartiles(pairs)
-	return median(r.ourRuns, of) / median(r.peerRuns, of), low, high
+	return median(r.OurRuns, of) / median(r.PeerRuns, of), low, high
 }
 
 // missing says why a row cannot be measured here.

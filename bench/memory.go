@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -41,14 +42,7 @@ func peakOf(argv []string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	go func() {
-		buf := make([]byte, 64<<10)
-		for {
-			if _, err := out.Read(buf); err != nil {
-				return
-			}
-		}
-	}()
+	go func() { _, _ = io.Copy(io.Discard, out) }() // until it is closed
 	var peak int64
 	for first := true; ; {
 		var status unix.WaitStatus

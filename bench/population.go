@@ -3,12 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -86,7 +85,9 @@ func (p *population) add(per int) error {
 	}
 	p.inits = append(p.inits, cmd)
 	p.processes += per
-	_ = p.ready.SetReadDeadline(time.Now().Add(time.Minute))
+	if err := p.ready.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		return err
+	}
 	if _, err := p.lines.ReadString('\n'); err != nil {
 		return fmt.Errorf("container %d did not come up: %w", len(p.inits), err)
 	}
@@ -124,18 +125,13 @@ func room(n int) error {
 }
 
 func procNumber(file string) (int, error) {
-	f, err := os.Open(file)
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 64))
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.Atoi(string(b[:max(0, len(b)-1)]))
-	if err != nil {
-		return 0, errors.Join(errors.New(file), err)
+		return 0, fmt.Errorf("%s: %w", file, err)
 	}
 	return n, nil
 }

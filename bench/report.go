@@ -30,26 +30,27 @@ func (r *report) leftOut(name string, why error) {
 }
 
 // measure measures rows and adds them.
-func (r *report) measure(ctx context.Context, o *options, rows []row) error {
+func (r *report) measure(ctx context.Context, rows []row) error {
 	for _, row := range rows {
-		if !o.wants(row.name) {
+		if !r.o.wants(row.name) {
 			continue
 		}
 		if err := missing(row.peer[0]); err != nil {
 			r.leftOut(row.name, err)
 			continue
 		}
-		rounds := o.rounds
-		if row.peer[0] == "lsns" && len(row.peer) == 1 && strings.HasPrefix(row.at, "20,") {
+		rounds := r.o.rounds
+		if row.peer[0] == "lsns" && len(row.peer) == 1 && row.size >= 20_000 {
 			rounds = min(rounds, 3) // it takes minutes
 		}
-		res, err := measure(ctx, row, rounds)
+		took, err := measure(ctx, row, rounds)
 		if err != nil {
 			return err
 		}
+		res := result{row, took}
 		r.add(res)
 		mid, low, high := res.ratio(wallOf)
-		fmt.Fprintf(os.Stderr, "bench: %s %s: %s\n", row.name, row.at, spread(mid, low, high))
+		fmt.Fprintf(os.Stderr, "bench: %s %s: %s\n", row.name, row.at(), spread(mid, low, high))
 	}
 	return nil
 }
@@ -82,10 +83,10 @@ func (r *report) text() (string, error) {
 	for i := range r.results {
 		res := &r.results[i]
 		rows = append(rows, []string{
-			"`nsview " + res.name + "`", res.at, "`" + res.against() + "`",
+			"`nsview " + res.name + "`", res.at(), "`" + res.against() + "`",
 			spread(res.ratio(wallOf)), mark(res, wallOf, res.wall), figure(first(res.ratio(cpuOf))), mark(res, cpuOf, res.cpu),
-			milliseconds(median(res.ourRuns, wallOf)), milliseconds(median(res.peerRuns, wallOf)),
-			megabytes(res.ourPeak) + overMemory(res), megabytes(res.peerPeak),
+			milliseconds(median(res.OurRuns, wallOf)), milliseconds(median(res.PeerRuns, wallOf)),
+			megabytes(res.OurPeak) + overMemory(res), megabytes(res.PeerPeak),
 		})
 	}
 	w := tabwriter.NewWriter(&out, 0, 0, 1, ' ', 0)
@@ -108,9 +109,6 @@ func (r *report) text() (string, error) {
 
 // against is the peer's program, with its options where there are few.
 func (r *result) against() string {
-	if len(r.peer) == 0 {
-		return "find"
-	}
 	if len(r.peer) == 1 || !strings.HasPrefix(r.peer[1], "-") {
 		return r.peer[0] // its operands are of this run
 	}
@@ -132,7 +130,7 @@ func mark(r *result, of func(run) float64, limit float64) string {
 }
 
 func overMemory(r *result) string {
-	if r.memory > 0 && r.ourPeak > r.memory {
+	if r.memory > 0 && r.OurPeak > r.memory {
 		return " **more than " + megabytes(r.memory) + "**"
 	}
 	return ""
@@ -154,14 +152,14 @@ func (r *report) growth() string {
 		if small == nil || small == large {
 			continue
 		}
-		from, to := count(small.at), count(large.at)
-		grown := func(of func(run) float64, runs func(*result) []run) float64 {
-			return (median(runs(large), of) / to) / (median(runs(small), of) / from)
+		from, to := float64(small.size), float64(large.size)
+		grown := func(runs func(*result) []run) float64 {
+			return (median(runs(large), cpuOf) / to) / (median(runs(small), cpuOf) / from)
 		}
-		ours := grown(cpuOf, func(r *result) []run { return r.ourRuns })
-		theirs := grown(cpuOf, func(r *result) []run { return r.peerRuns })
+		ours := grown(oursOf)
+		theirs := grown(peersOf)
 		parts = append(parts, fmt.Sprintf("CPU time a process of `nsview %s` grows %s times from %s to %s (to reach: 1.4), the peer's %s times.",
-			name, figure(ours), small.at, large.at, figure(theirs)))
+			name, figure(ours), small.at(), large.at(), figure(theirs)))
 	}
 	return strings.Join(parts, "\n")
 }
@@ -174,7 +172,7 @@ func (r *report) projections() string {
 	var names, parts []string
 	for i := range r.results {
 		res := &r.results[i]
-		if res.at == "" {
+		if res.size == 0 {
 			continue
 		}
 		if bySize[res.name] == nil {
@@ -186,19 +184,17 @@ func (r *report) projections() string {
 		list := bySize[name]
 		from, to := list[0], list[len(list)-1]
 		each := func(runs func(*result) []run) float64 {
-			if strings.HasSuffix(to.at, " files") {
-				return median(runs(to), wallOf) / count(to.at)
-			}
-			return max(0, median(runs(to), wallOf)-median(runs(from), wallOf)) / (count(to.at) - count(from.at))
-		}
-		if count(to.at) < 5*count(from.at) && !strings.HasSuffix(to.at, " files") {
-			continue // too near each other to tell a slope
+			return max(0, median(runs(to), wallOf)-median(runs(from), wallOf)) / float64(to.size-from.size)
 		}
 		many, what := manyProcesses, "1,000,000 processes"
-		if strings.HasSuffix(to.at, " files") {
+		switch {
+		case to.unit == "files":
+			each = func(runs func(*result) []run) float64 { return median(runs(to), wallOf) / float64(to.size) }
 			many, what = manyFiles, "1,000,000,000 files"
+		case to.size < 5*from.size:
+			continue // too near each other to tell a slope
 		}
-		ours, theirs := each(func(r *result) []run { return r.ourRuns }), each(func(r *result) []run { return r.peerRuns })
+		ours, theirs := each(oursOf), each(peersOf)
 		parts = append(parts, fmt.Sprintf("- `nsview %s`: %.1f µs each, so %s for %s; `%s` %.1f µs, so %s.",
 			name, ours*1e6, span(ours*many), what, to.against(), theirs*1e6, span(theirs*many)))
 	}
@@ -217,12 +213,6 @@ func span(seconds float64) string {
 		return fmt.Sprintf("%.0f minutes", seconds/60)
 	}
 	return fmt.Sprintf("%.1f hours", seconds/3600)
-}
-
-func count(at string) float64 {
-	digits, _, _ := strings.Cut(at, " ")
-	n, _ := strconv.Atoi(strings.ReplaceAll(digits, ",", ""))
-	return float64(n)
 }
 
 func milliseconds(seconds float64) string {

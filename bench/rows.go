@@ -12,7 +12,7 @@ func (o *options) wants(name string) bool { return strings.Contains(name, o.only
 
 // startRows are about what starting costs.
 func startRows(ctx context.Context, o *options, r *report) error {
-	return r.measure(ctx, o, []row{
+	return r.measure(ctx, []row{
 		{name: "--version", ours: []string{o.nsview, "--version"}, peer: []string{"lsns", "--version"}, wall: 1.3},
 		{name: "owner FILE", ours: []string{o.nsview, "owner", "/etc/hostname"}, peer: []string{"lsns", "--version"}, wall: 1.3},
 		{
@@ -31,7 +31,7 @@ func startRows(ctx context.Context, o *options, r *report) error {
 // psColumns is what ps(1) is asked for: the columns of nsview ps, as far as it has them.
 const psColumns = "pid,ppid,uid,user,pidns,userns,mntns,netns,comm"
 
-// limits are the targets by population, for the largest size that is not above it.
+// limit is the target by population, for the largest size that is not above it.
 func limit(processes int, at map[int]float64) float64 {
 	best, found := 0, 0.0
 	for size, l := range at {
@@ -58,7 +58,7 @@ func processRows(ctx context.Context, o *options, r *report) error {
 		}
 		fmt.Fprintf(os.Stderr, "bench: %d processes in %d containers\n", p.processes, len(p.inits))
 		ps := []string{"ps", "-eo", psColumns}
-		at := fmt.Sprintf("%s processes", thousands(size))
+		const unit = "processes"
 		var memory int64
 		if size >= 20_000 {
 			memory = 58 << 20
@@ -67,14 +67,14 @@ func processRows(ctx context.Context, o *options, r *report) error {
 		at20k := func(l float64) float64 { return limit(size, map[int]float64{20_000: l}) }
 		rows := []row{
 			{
-				name: "ps -A --source proc", at: at, ours: []string{o.nsview, "ps", "-A", "--source", "proc"}, peer: ps, memory: memory,
+				name: "ps -A --source proc", size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "proc"}, peer: ps, memory: memory,
 				wall: limit(size, map[int]float64{2000: 0.5, 20_000: 0.4}), cpu: at20k(0.62),
 			},
-			{name: "ps -A --source bpf", at: at, ours: []string{o.nsview, "ps", "-A", "--source", "bpf"}, peer: ps, wall: at20k(0.1), memory: memory},
-			{name: "ps CONTAINER", at: at, ours: []string{o.nsview, "ps", container}, peer: ps, wall: at20k(0.03)},
-			{name: "ns", at: at, ours: []string{o.nsview, "ns"}, peer: []string{"lsns"}, wall: limit(size, map[int]float64{2000: 0.3, 20_000: 0.006})},
+			{name: "ps -A --source bpf", size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "bpf"}, peer: ps, wall: at20k(0.1), memory: memory},
+			{name: "ps CONTAINER", size: size, unit: unit, ours: []string{o.nsview, "ps", container}, peer: ps, wall: at20k(0.03)},
+			{name: "ns", size: size, unit: unit, ours: []string{o.nsview, "ns"}, peer: []string{"lsns"}, wall: limit(size, map[int]float64{2000: 0.3, 20_000: 0.006})},
 		}
-		if err := r.measure(ctx, o, rows); err != nil {
+		if err := r.measure(ctx, rows); err != nil {
 			return err
 		}
 	}
@@ -91,19 +91,19 @@ func fileRows(ctx context.Context, o *options, r *report) error {
 		return err
 	}
 	defer remove()
-	at := fmt.Sprintf("%s files", thousands(o.files))
-	fmt.Fprintln(os.Stderr, "bench: making", at)
+	const unit = "files"
+	fmt.Fprintln(os.Stderr, "bench: making", thousands(o.files), unit)
 	if err := makeTree(ctx, dir+"/tree", o.files); err != nil {
 		return err
 	}
 	find := []string{"find", dir + "/tree", "-printf", `%U %G %m %p\n`}
 	const memory = 24 << 20
-	err = r.measure(ctx, o, []row{
-		{name: "owner -R, the summary", at: at, ours: []string{o.nsview, "owner", "-R", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
-		{name: "owner -R -o jsonl, a line a file", at: at, ours: []string{o.nsview, "owner", "-R", "-o", "jsonl", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+	err = r.measure(ctx, []row{
+		{name: "owner -R, the summary", size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+		{name: "owner -R -o jsonl, a line a file", size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", "-o", "jsonl", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
 	})
 	if err != nil {
 		return err
 	}
-	return coldRows(ctx, o, r, dir, at)
+	return coldRows(ctx, o, r, dir)
 }

@@ -18,10 +18,10 @@ const traceStarts = 500
 // traceRows are about what being traced costs.
 func traceRows(ctx context.Context, o *options, r *report) error {
 	loop := []string{"sh", "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do unshare -U true; i=$((i+1)); done", traceStarts)}
-	at := fmt.Sprintf("%d times unshare -U true", traceStarts)
-	return r.measure(ctx, o, []row{
-		{name: "traced, untraced", at: at, peer: loop, ours: loop, beside: o.tracing, wall: 1.04},
-		{name: "traced, strace -f", at: at, peer: append([]string{"strace", "-f", "-o", "/dev/null"}, loop...), ours: loop, beside: o.tracing},
+	const unit = "times unshare -U true"
+	return r.measure(ctx, []row{
+		{name: "traced, untraced", size: traceStarts, unit: unit, peer: loop, ours: loop, beside: o.tracing, wall: 1.04},
+		{name: "traced, strace -f", size: traceStarts, unit: unit, peer: append([]string{"strace", "-f", "-o", "/dev/null"}, loop...), ours: loop, beside: o.tracing},
 	})
 }
 

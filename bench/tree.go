@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +46,7 @@ const coldStage = "cold"
 
 // coldRows measure a file system that nothing of is in memory: an ext4 image that is mounted anew before every run,
 // with the image's own pages dropped.
-func coldRows(ctx context.Context, o *options, r *report, dir, at string) error {
+func coldRows(ctx context.Context, o *options, r *report, dir string) error {
 	if !o.wants("owner -R, cold") {
 		return nil
 	}
@@ -68,39 +67,12 @@ func coldRows(ctx context.Context, o *options, r *report, dir, at string) error 
 	if err != nil {
 		return fmt.Errorf("the cold file system: %w", err)
 	}
-	var measured coldRuns
-	if err := json.Unmarshal(out, &measured); err != nil {
+	res := result{row: row{name: "owner -R, cold ext4", size: o.files, unit: "files", peer: []string{"find"}, wall: 0.8, memory: 24 << 20}}
+	if err := json.Unmarshal(out, &res.measured); err != nil {
 		return err
 	}
-	r.add(result{
-		row:      row{name: "owner -R, cold ext4", at: at, wall: 0.8, memory: 24 << 20},
-		peerRuns: measured.Peer.runs(), ourRuns: measured.Ours.runs(), peerPeak: measured.PeerPeak, ourPeak: measured.OurPeak,
-	})
+	r.add(res)
 	return nil
-}
-
-// coldRuns is what the cold stage hands over: wall and CPU time of each run.
-type coldRuns struct {
-	Peer, Ours        storedRuns
-	PeerPeak, OurPeak int64
-}
-
-type storedRuns [][2]time.Duration
-
-func (s storedRuns) runs() []run {
-	out := make([]run, len(s))
-	for i := range s {
-		out[i] = run{wall: s[i][0], cpu: s[i][1]}
-	}
-	return out
-}
-
-func store(runs []run) storedRuns {
-	out := make(storedRuns, len(runs))
-	for i := range runs {
-		out[i] = [2]time.Duration{runs[i].wall, runs[i].cpu}
-	}
-	return out
 }
 
 // dropFile drops what is in memory of a file.
@@ -118,9 +90,9 @@ func dropFile(name string) error {
 
 // coldMain is the cold stage: NSVIEW DIR FILES ROUNDS.
 func coldMain(args []string) int {
-	measured, err := cold(args)
+	took, err := cold(args)
 	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(measured)
+		err = json.NewEncoder(os.Stdout).Encode(took)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -129,7 +101,7 @@ func coldMain(args []string) int {
 	return 0
 }
 
-func cold(args []string) (*coldRuns, error) {
+func cold(args []string) (*measured, error) {
 	if len(args) != 4 {
 		return nil, fmt.Errorf("%s takes 4 operands", coldStage)
 	}
@@ -187,9 +159,9 @@ func cold(args []string) (*coldRuns, error) {
 			return command("mount", "-o", "loop", image, at)
 		},
 	}
-	res, err := measure(ctx, r, rounds)
+	took, err := measure(ctx, r, rounds)
 	if err != nil {
 		return nil, err
 	}
-	return &coldRuns{store(res.peerRuns), store(res.ourRuns), res.peerPeak, res.ourPeak}, command("umount", at)
+	return &took, command("umount", at)
 }

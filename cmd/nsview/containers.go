@@ -54,13 +54,9 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 	if err != nil {
 		return err
 	}
-	var targets []nsinspect.Target
-	var failed bool
-	if len(args) > 0 {
-		targets, failed = a.targets(s, args, a.target)
-		if len(targets) == 0 {
-			return &statusError{code: exitFailure}
-		}
+	targets, failed := a.targets(s, args, a.target)
+	if failed && len(targets) == 0 {
+		return &statusError{code: exitFailure}
 	}
 	list := s.ContainerList(targets, all)
 	if len(args) > 0 {

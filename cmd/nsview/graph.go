@@ -92,13 +92,9 @@ func (a *app) graph(ctx context.Context, f *graphFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	var targets []nsinspect.Target
-	var failed bool
-	if len(args) > 0 {
-		targets, failed = a.targets(s, args, a.target)
-		if len(targets) == 0 {
-			return &statusError{code: exitFailure}
-		}
+	targets, failed := a.targets(s, args, a.target)
+	if failed && len(targets) == 0 {
+		return &statusError{code: exitFailure}
 	}
 	gaps, err := a.drawGraph(ctx, f, s, targets, marks)
 	if err != nil {

@@ -86,11 +86,9 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 		return err
 	}
 	var failed bool
-	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args, a.running)
-		if len(query.Targets) == 0 {
-			return &statusError{code: exitFailure}
-		}
+	query.Targets, failed = a.targets(s, args, a.running)
+	if failed && len(query.Targets) == 0 {
+		return &statusError{code: exitFailure}
 	}
 	if err := a.printNS(s, f, query); err != nil {
 		return err

@@ -147,11 +147,9 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	}
 	query := nsinspect.ProcessQuery{All: f.all, Ancestors: f.tree}
 	var failed bool
-	if len(args) > 0 {
-		query.Targets, failed = a.targets(s, args, a.running)
-		if len(query.Targets) == 0 {
-			return &statusError{code: exitFailure, hint: psHabit(args)}
-		}
+	query.Targets, failed = a.targets(s, args, a.running)
+	if failed && len(query.Targets) == 0 {
+		return &statusError{code: exitFailure, hint: psHabit(args)}
 	}
 	list := s.ProcessList(query)
 	if err := sortRows(list.Processes, f.sort); err != nil {

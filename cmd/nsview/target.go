@@ -50,7 +50,7 @@ func stoppedText(c *nsinspect.EngineFacts) string {
 }
 
 // targets resolves every argument, by target or by running. The errors of those that are nothing are printed; failed says
-// whether any was.
+// whether any was. Without an argument there are none, and nothing failed.
 func (a *app) targets(s *nsinspect.Snapshot, args []string, resolve func(*nsinspect.Snapshot, string) (nsinspect.Target, error)) (found []nsinspect.Target, failed bool) {
 	for _, arg := range args {
 		t, err := resolve(s, arg)

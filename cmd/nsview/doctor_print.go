@@ -92,9 +92,13 @@ func fixNotes(f *access.Fix) []string {
 	return notes
 }
 
+// counted is a number of things: 1 container, 2 containers, 3 processes.
 func counted(n int, what string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + what
+	case strings.HasSuffix(what, "s"):
+		what += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

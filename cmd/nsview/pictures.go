@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render/picture"
@@ -57,20 +56,13 @@ func namespaceLines(r *nsinspect.NamespaceRow, name string) []string {
 			who += ", kept by " + pins
 		}
 	} else if r.Type == nsinspect.User || r.Type == nsinspect.PID {
-		who += ", " + countedIn(r.Processes, "process", "processes")
+		who += ", " + counted(r.Processes, "process")
 	}
 	lines := []string{name, who}
 	if r.Type == nsinspect.User && r.Creator != "" {
 		lines = append(lines, "made by "+r.Creator)
 	}
 	return lines
-}
-
-func countedIn(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
 }
 
 // idMark is an outside id to point at, whose it is, and the containers that see it so and have no number for it.

@@ -14,13 +14,14 @@ func (p *Page) Markdown(w io.Writer) error {
 	if len(p.Synopsis) > 0 {
 		fmt.Fprintf(out, "```\n%s\n```\n\n", strings.Join(p.Synopsis, "\n"))
 	}
-	for i, b := range blocks(p.Long) {
+	long := blocks(p.Long)
+	for i, b := range long {
 		switch b.kind {
 		case verbatim:
 			fmt.Fprintf(out, "```\n%s\n```\n\n", strings.Join(unindent(b.lines), "\n"))
 		case item:
 			fmt.Fprintf(out, "- %s\n", plainText(strings.Join(b.lines, "\n  ")))
-			if all := blocks(p.Long); i+1 == len(all) || all[i+1].kind != item {
+			if i+1 == len(long) || long[i+1].kind != item {
 				fmt.Fprintln(out)
 			}
 		default:

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -207,15 +208,7 @@ func (g *Graph) place(ranks map[string]int) map[string]box {
 				wish[n] = sum / count
 			}
 		}
-		slices.SortStableFunc(columns[rank], func(a, b *Node) int {
-			switch {
-			case wish[a] < wish[b]:
-				return -1
-			case wish[a] > wish[b]:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(columns[rank], func(a, b *Node) int { return cmp.Compare(wish[a], wish[b]) })
 		y, widest := padding, 0.0
 		for _, n := range columns[rank] {
 			lines := n.lines()

@@ -9,11 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deletes reports whether an operation takes names away, or gives them to others.
-func deletes(op access.Op) bool {
-	return op == access.OpUnlink || op == access.OpRmdir || moves(op)
-}
-
 // victim completes what is known of a name that is to go: whether something is mounted on it, and then what is below that,
 // which is what the operation is about.
 func (r *trail) victim(s *sighted, name string) {

@@ -93,11 +93,10 @@ func (p *Prober) Walk(ctx context.Context, s *access.Subject, op access.Operatio
 		if s.PID == 0 {
 			return q.stoppedWalk(&host, s, op, name)
 		}
-		who := strconv.Itoa(s.PID)
-		t, err := q.task(who, s)
+		t, err := q.task(strconv.Itoa(s.PID), s)
 		if err != nil {
 			return nil, err
 		}
-		return q.walkIn(&host, who, t, op, name)
+		return q.walkIn(&host, t, op, name)
 	})
 }

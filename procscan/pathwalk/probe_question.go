@@ -14,7 +14,6 @@ type question struct {
 	host   *access.Host
 	task   *taskNow
 	op     access.Operation
-	who    string // in procfs: a PID, or self
 	mounts map[uint64]*access.Mount
 
 	future *future // of a container that is not running
@@ -26,18 +25,18 @@ type question struct {
 	opened []int                          // descriptors that the question keeps to its end
 }
 
-func (p *probe) walkIn(host *access.Host, who string, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
-	q := newQuestion(p, host, who, t, op)
+func (p *probe) walkIn(host *access.Host, t *taskNow, op access.Operation, name string) (*access.Walk, error) {
+	q := newQuestion(p, host, t, op)
 	defer q.close()
 	return q.walks(name)
 }
 
-func newQuestion(p *probe, host *access.Host, who string, t *taskNow, op access.Operation) *question {
+func newQuestion(p *probe, host *access.Host, t *taskNow, op access.Operation) *question {
 	if p.mountinfo { // ids of mounts that were there at the last question may be others' now
 		clear(p.owner)
 		clear(p.layers)
 	}
-	return &question{p: p, host: host, task: t, op: op, who: who, mounts: map[uint64]*access.Mount{}, stacks: map[stackKey]*stacked{}}
+	return &question{p: p, host: host, task: t, op: op, mounts: map[uint64]*access.Mount{}, stacks: map[stackKey]*stacked{}}
 }
 
 // walks reads what is on the way to a path, and to the second one of the operation.

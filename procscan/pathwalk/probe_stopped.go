@@ -40,7 +40,7 @@ func (p *probe) questionIn(host *access.Host, s *access.Subject, op access.Opera
 	if err != nil {
 		return nil, err
 	}
-	q := newQuestion(p, host, "self", t, op)
+	q := newQuestion(p, host, t, op)
 	return q, q.futureOf(s.Container)
 }
 

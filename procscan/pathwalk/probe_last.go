@@ -13,19 +13,19 @@ import (
 
 // lookLast reads what only an operation on the last name asks of it.
 func (r *trail) lookLast(n *access.Node, self string) {
-	switch r.op.Op {
-	case access.OpUnlink, access.OpRmdir, access.OpRename, access.OpNoreplace, access.OpExchange:
+	switch op := r.op.Op; {
+	case deletes(op):
 		if n.Type == access.Directory {
 			n.Empty = emptyDir(self)
 		}
-	case access.OpGetxattr, access.OpSetxattr:
+	case op == access.OpGetxattr, op == access.OpSetxattr:
 		n.Xattrs, n.XattrsMissing = xattrs(self)
 		_, err := unix.Getxattr(self, r.op.Name, nil)
 		n.NoXattr = errors.Is(err, unix.EOPNOTSUPP)
 		if r.op.Name == "security.capability" {
 			n.Caps, n.CapsMissing = fileCaps(self)
 		}
-	case access.OpExec:
+	case op == access.OpExec:
 		if n.Type == access.Regular {
 			n.Caps, n.CapsMissing = fileCaps(self)
 			n.Exec = r.program(self, n.Path)

@@ -55,48 +55,53 @@ func (q *question) walk(name string, last follows, depth int) (w *access.Walk, d
 	r := &trail{question: q, w: w, depth: depth, in: -1}
 	defer r.close()
 	w.TrailingSlash = strings.HasSuffix(name, "/") && strings.Trim(name, "/") != ""
-	if q.future != nil {
-		ok := r.startInFuture(name[0] != '/')
-		w.Start = r.node
-		if ok {
-			r.names(split(name), last, true)
-		}
-		if strings.Trim(name, "/") == "" {
-			w.Last = "/"
-		}
-		return w, r.lookedUpIn(), nil
-	}
-	if r.root, err = r.open("root"); err != nil {
+	ok, err := r.start(name[0] != '/')
+	if err != nil {
 		return nil, "", err
-	}
-	if r.rootText, err = r.p.fdText(r.root); err != nil {
-		return nil, "", err
-	}
-	if err := r.toRoot(strings.Trim(name, "/") == ""); err != nil {
-		return nil, "", err
-	}
-	r.rootID = r.atID
-	if name[0] != '/' {
-		if r.at, err = r.open("cwd"); err != nil {
-			return nil, "", err
-		}
-		text, err := r.p.fdText(r.at)
-		if err != nil {
-			return nil, "", err
-		}
-		r.base = "/"
-		cwd, err := r.look(r.at, text, false)
-		if err != nil {
-			return nil, "", err
-		}
-		r.atID, r.node, r.awayAt = cwd.place, cwd.node, cwd.away
 	}
 	w.Start = r.node
-	r.names(split(name), last, true)
+	if ok {
+		r.names(split(name), last, true)
+	}
 	if strings.Trim(name, "/") == "" {
 		w.Last = "/"
 	}
 	return w, r.lookedUpIn(), nil
+}
+
+// start takes the walk to where it begins. It reports false when there is no such place.
+func (r *trail) start(relative bool) (bool, error) {
+	if r.future != nil {
+		return r.startInFuture(relative), nil
+	}
+	var err error
+	if r.root, err = r.open("root"); err != nil {
+		return false, err
+	}
+	if r.rootText, err = r.p.fdText(r.root); err != nil {
+		return false, err
+	}
+	if err := r.toRoot(strings.Trim(r.w.Path, "/") == ""); err != nil {
+		return false, err
+	}
+	r.rootID = r.atID
+	if !relative {
+		return true, nil
+	}
+	if r.at, err = r.open("cwd"); err != nil {
+		return false, err
+	}
+	text, err := r.p.fdText(r.at)
+	if err != nil {
+		return false, err
+	}
+	r.base = "/"
+	cwd, err := r.look(r.at, text, false)
+	if err != nil {
+		return false, err
+	}
+	r.atID, r.node, r.awayAt = cwd.place, cwd.node, cwd.away
+	return true, nil
 }
 
 // lookedUpIn is the text of the directory where the last name was looked up, when the operation moves that name.

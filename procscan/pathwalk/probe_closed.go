@@ -13,9 +13,8 @@ import (
 // anything: not even the observer its owner and mode. That it is such a file system is what decides. For anything else
 // the error of statx(2) stays.
 func (r *trail) closed(fd int, where string, last bool, refused error) (sighted, error) {
-	// Who asks for nothing is not refused (fuse_update_get_attr() in fs/fuse/dir.c), and gets the id of the mount all the same.
-	var x unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &x); err != nil || x.Mask&unix.STATX_MNT_ID == 0 {
+	x, err := statNothing(fd)
+	if err != nil || x.Mask&unix.STATX_MNT_ID == 0 {
 		return sighted{}, refused
 	}
 	id := x.Mnt_id

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/nsview/nsview/nsinspect/access"
@@ -29,24 +28,26 @@ func (r *trail) mountOf(fd int, id uint64) (*access.Mount, error) {
 func (r *trail) findMount(fd int, id uint64) (*access.Mount, error) {
 	now, err := r.statMount(r.task, id)
 	task, foreign := r.task, false
-	if errors.Is(err, unix.ENOENT) && r.task.MntNS != r.p.snap.Observer.MntNS {
-		if other, otherErr := r.statMount(nil, id); otherErr == nil {
-			now, err, foreign = other, nil, true
-		}
+	var elsewhere []*taskNow
+	if r.task.MntNS != r.p.snap.Observer.MntNS {
+		elsewhere = append(elsewhere, nil)
 	}
-	for _, t := range r.beyond {
+	for _, t := range append(elsewhere, r.beyond...) {
 		if !errors.Is(err, unix.ENOENT) {
 			break
 		}
 		if other, otherErr := r.statMount(t, id); otherErr == nil {
-			now, err, task, foreign = other, nil, t, true
+			now, err, foreign = other, nil, true
+			if t != nil {
+				task = t
+			}
 		}
 	}
 	if errors.Is(err, unix.ENOENT) && !r.p.mountinfo {
 		// Of a mount namespace whose root was cloned before it was made, statmount(2) finds no mount at all: it looks for
 		// the root among the mounts that are younger than the topmost one (fs/namespace.c grab_requested_root).
-		if old, otherErr := fdMountID(fd); otherErr == nil {
-			if other, otherErr := r.mountInfo(r.task, old); otherErr == nil {
+		if x, otherErr := statNothing(fd); otherErr == nil {
+			if other, otherErr := r.mountInfo(r.task, int(x.Mnt_id)); otherErr == nil {
 				now, err = other, nil
 			}
 		}
@@ -121,23 +122,19 @@ func (r *trail) detached(fd int, unique uint64) (*access.Mount, error) {
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, err
-	}
-	id, err := fdMountID(fd)
+	x, err := statNothing(fd)
 	if err != nil {
 		return nil, err
 	}
 	m := &access.Mount{
-		ID: id, Point: "(unmounted)", Foreign: true, ReadOnly: fs.Flags&unix.ST_RDONLY != 0, NoExec: fs.Flags&unix.ST_NOEXEC != 0,
+		ID: int(x.Mnt_id), Point: "(unmounted)", Foreign: true, ReadOnly: fs.Flags&unix.ST_RDONLY != 0, NoExec: fs.Flags&unix.ST_NOEXEC != 0,
 		NoDev: fs.Flags&unix.ST_NODEV != 0, NoSUID: fs.Flags&unix.ST_NOSUID != 0, NoSymfollow: fs.Flags&stNoSymfollow != 0,
 	}
 	name := fsMagic[int64(fs.Type)]
 	if name == "" {
 		name = fmt.Sprintf("%#x", fs.Type)
 	}
-	m.Super = &access.Super{Dev: devString(unix.Major(st.Dev), unix.Minor(st.Dev)), FSType: name, Options: []string{}}
+	m.Super = &access.Super{Dev: devString(x.Dev_major, x.Dev_minor), FSType: name, Options: []string{}}
 	r.ownSuper(r.task, m.Super, unique)
 	switch name {
 	case "pipefs", "sockfs", "anon_inodefs", "nsfs", "proc", "sysfs", "nfs", "9p":
@@ -158,18 +155,4 @@ func (r *trail) assume(what string) {
 		}
 	}
 	r.w.Assumptions = append(r.w.Assumptions, what)
-}
-
-// fdMountID is mnt_id in /proc/self/fdinfo.
-func fdMountID(fd int) (int, error) {
-	text, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "mnt_id:"); ok {
-			return strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return 0, errors.New("fdinfo has no mnt_id")
 }

@@ -84,8 +84,8 @@ func (a *asking) where() string {
 
 // devOf is the number of the file system of an open file, which is not asked for it. "" when it cannot be told.
 func devOf(fd int) string {
-	var x unix.Statx_t
-	if unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &x) != nil {
+	x, err := statNothing(fd)
+	if err != nil {
 		return ""
 	}
 	return devString(x.Dev_major, x.Dev_minor)

@@ -49,8 +49,10 @@ func (r *trail) victim(s *sighted, name string) {
 // kernel tells nobody.
 func (q *question) isMountPoint(m *access.Mount, at nsinspect.Place) (bool, error) {
 	if !q.p.mountinfo {
-		if q.task.MntNS == q.p.snap.Observer.MntNS && !m.Foreign && q.shownOnce(at.Dev) {
-			return false, nil // it would have been crossed
+		if q.task.MntNS == q.p.snap.Observer.MntNS && !m.Foreign {
+			if n, err := q.p.shown(at.Dev); err == nil && n == 1 {
+				return false, nil // it would have been crossed
+			}
 		}
 		busy, err := procscan.IsMountPoint(q.task.MntID, at, m.ID, &q.p.buf)
 		if err == nil {
@@ -75,18 +77,6 @@ func (q *question) isMountPoint(m *access.Mount, at nsinspect.Place) (bool, erro
 		}
 	}
 	return false, nil
-}
-
-// shownOnce reports whether the observer has one mount only of a file system.
-func (q *question) shownOnce(dev string) bool {
-	mounts, err := q.table(nil)
-	n := 0
-	for i := range mounts {
-		if mounts[i].Dev == dev {
-			n++
-		}
-	}
-	return err == nil && n == 1
 }
 
 // covered looks at what a mount hides: through a copy of the mount that it is on, which nobody sees and which has nothing

@@ -34,7 +34,7 @@ type probe struct {
 	ready   *taskNow                                    // of the process whose credentials were read last, for one walk
 	sysctls map[string]int                              // open files, -1 when there is none
 	watch   *procscan.MountWatch                        // of the observer's mounts, nil where they cannot be read
-	devs    map[string]bool                             // superblocks of those, by Dev; nil: not yet
+	devs    map[string]int                              // how many of those each superblock has, by Dev; nil: not yet
 	buf     []byte                                      // scratch space
 
 	stuck  *stuck

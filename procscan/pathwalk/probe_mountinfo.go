@@ -1,7 +1,6 @@
 package pathwalk
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -79,14 +78,7 @@ func (q *question) mountInfo(t *taskNow, id int) (procscan.MountNow, error) {
 // table is the mount table of a process as it is now, nil for the observer's own, with mount points as [fdPath] has them.
 func (q *question) table(t *taskNow) ([]nsinspect.Mount, error) {
 	if t == nil || t.MntNS == q.p.snap.Observer.MntNS {
-		if q.p.watch == nil {
-			return nil, fmt.Errorf("%s/self/mountinfo cannot be read", q.p.proc)
-		}
-		mounts, fresh, err := q.p.watch.Mounts()
-		if fresh {
-			q.p.devs = nil
-		}
-		return mounts, err
+		return q.p.ownMounts()
 	}
 	if mounts, ok := q.tables[t]; ok {
 		return mounts, nil

@@ -1,6 +1,7 @@
 package pathwalk
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -47,21 +48,38 @@ func (p *probe) superOwner(t *taskNow, mount uint64, dev, fsType string) superOw
 
 // observerHas reports whether a superblock is among the observer's mounts now.
 func (p *probe) observerHas(dev string) bool {
+	if n, err := p.shown(dev); err == nil {
+		return n > 0
+	}
 	mounts := p.snap.Mounts(p.snap.Observer.MountTable)
-	if p.watch == nil {
-		return mounts != nil && hasDev(mounts.Mounts, dev)
-	}
-	now, fresh, err := p.watch.Mounts()
+	return mounts != nil && hasDev(mounts.Mounts, dev)
+}
+
+// shown is how many mounts the observer has of a superblock now.
+func (p *probe) shown(dev string) (int, error) {
+	now, err := p.ownMounts()
 	if err != nil {
-		return mounts != nil && hasDev(mounts.Mounts, dev)
+		return 0, err
 	}
-	if fresh || p.devs == nil {
-		p.devs = make(map[string]bool, len(now))
+	if p.devs == nil {
+		p.devs = make(map[string]int, len(now))
 		for i := range now {
-			p.devs[now[i].Dev] = true
+			p.devs[now[i].Dev]++
 		}
 	}
-	return p.devs[dev]
+	return p.devs[dev], nil
+}
+
+// ownMounts are the observer's mounts now.
+func (p *probe) ownMounts() ([]nsinspect.Mount, error) {
+	if p.watch == nil {
+		return nil, fmt.Errorf("%s/self/mountinfo cannot be read", p.proc)
+	}
+	mounts, fresh, err := p.watch.Mounts()
+	if fresh {
+		p.devs = nil
+	}
+	return mounts, err
 }
 
 // hasNow reports whether a mount table of the snapshot has a superblock now.

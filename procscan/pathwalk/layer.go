@@ -27,7 +27,7 @@ func (w *Walker) inLayer(ctx context.Context, o *overlay, l *layer, below string
 	if w.silent[l.place.Dev] {
 		return inALayer{}, errSilent
 	}
-	marks := layerMarks{userXattr: o.UserXattr, trusted: w.snap.Observer.InitialNS && w.snap.Observer.Caps&(1<<unix.CAP_SYS_ADMIN) != 0}
+	marks := marksOf(&w.snap.Observer, o.UserXattr)
 	found, err := visit(ctx, w, l.table, func(root *procscan.Root) (inALayer, error) {
 		dir, err := root.OpenPath(l.name, unix.O_DIRECTORY, 0)
 		if err != nil {
@@ -48,6 +48,14 @@ type layerMarks struct {
 	trusted   bool // trusted.* can be read
 }
 
+// marksOf is for the marks of an overlay, as far as the observer may read them.
+func marksOf(o *nsinspect.Observer, userXattr bool) layerMarks {
+	return layerMarks{userXattr: userXattr, trusted: o.InitialNS && o.Caps&(1<<unix.CAP_SYS_ADMIN) != 0}
+}
+
+// oneName opens a name in a directory of a layer as an overlay looks it up: on the layer's own file system.
+var oneName = unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
+
 // walk looks for below, from the layer's directory on.
 func (k layerMarks) walk(dir int, below string) (inALayer, error) {
 	entries := strings.Split(strings.Trim(below, "/"), "/")
@@ -59,9 +67,8 @@ func (k layerMarks) walk(dir int, below string) (inALayer, error) {
 		return inALayer{}, err
 	}
 	defer func() { unix.Close(at) }()
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
 	for i, entry := range entries {
-		next, err := unix.Openat2(at, entry, &how)
+		next, err := unix.Openat2(at, entry, &oneName)
 		if absent(err) {
 			return inALayer{}, nil
 		}

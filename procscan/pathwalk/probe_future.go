@@ -1,6 +1,7 @@
 package pathwalk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -71,16 +72,14 @@ func (q *question) futureOf(c *nsinspect.Container) error {
 	if err != nil {
 		return err
 	}
-	top, err := r.describe(s.parts[0].fd, s.parts[0].name, s.parts[0].name, false)
-	if err != nil {
+	if err := r.lookTop(s); err != nil {
 		return err
 	}
-	s.top = top.node
 	t.root = &access.Mount{
 		ID: -1, Point: "/", Root: "/", ReadOnly: c.Start.ReadOnly,
 		Super: &access.Super{Dev: "rootfs", FSType: "overlay", Options: []string{}, UserNS: q.p.snap.Observer.UserNS},
 	}
-	if on := top.node.Mount; wholeLayer(c.Start.Rootfs) && on != nil { // which the engine binds
+	if on := s.top.Mount; wholeLayer(c.Start.Rootfs) && on != nil { // which the engine binds
 		whole := *on
 		whole.ID, whole.Point, whole.Root, whole.ReadOnly = -1, "/", "/", on.ReadOnly || c.Start.ReadOnly
 		t.root = &whole
@@ -195,11 +194,9 @@ func (r *trail) inLayers(in *stacked, name, where string, last bool) (futureDir,
 	if err != nil {
 		return futureDir{}, err
 	}
-	top, err := r.describe(s.parts[0].fd, s.parts[0].name, s.parts[0].name, !s.parts[0].upper)
-	if err != nil {
+	if err := r.lookTop(s); err != nil {
 		return futureDir{}, err
 	}
-	s.top = top.node
 	return r.layerNode(s, where, last)
 }
 
@@ -210,7 +207,7 @@ func (r *trail) enter(m *futureMount, where string, last bool) (futureDir, error
 	}
 	switch {
 	case m.Source == "" || m.Type == "tmpfs":
-		return made("the %s that the engine mounts there when it starts the container", orElse(m.Type, "file system"))
+		return made("the %s that the engine mounts there when it starts the container", cmp.Or(m.Type, "file system"))
 	case m.Type != "bind" && m.Type != "volume":
 		return made("what a mount of type %s shows", m.Type)
 	case slices.Contains(m.Options, "U"):
@@ -221,7 +218,7 @@ func (r *trail) enter(m *futureMount, where string, last bool) (futureDir, error
 	case absent(err) && r.future.c.Engine == "docker":
 		return made("%s, which is not on the host: docker makes it when it starts the container, if it was given with -v", m.Source)
 	case absent(err):
-		return made("%s, which is not on the host: %s cannot start the container", m.Source, orElse(r.future.c.Engine, "its engine"))
+		return made("%s, which is not on the host: %s cannot start the container", m.Source, cmp.Or(r.future.c.Engine, "its engine"))
 	case err != nil:
 		return futureDir{}, &os.PathError{Op: "open", Path: m.Source, Err: err}
 	}
@@ -349,11 +346,4 @@ func (q *question) futureFile(name string) ([]byte, error) {
 	}
 	var root procscan.Root
 	return root.ReadFileAt(r.found, name, maxAccounts)
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

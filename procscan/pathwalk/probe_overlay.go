@@ -161,25 +161,29 @@ func (r *trail) stackAt(m *access.Mount, mount uint64, at string) (*stacked, err
 	if err != nil {
 		return nil, err
 	}
-	host := s.parts[0].name
-	top, err := r.describe(s.parts[0].fd, host, host, !s.parts[0].upper)
-	if err != nil {
+	if err := r.lookTop(s); err != nil {
 		return nil, err
 	}
-	s.top = top.node
 	r.stacks[key] = s
 	return s, nil
 }
 
+// lookTop looks at the topmost file of a stack.
+func (r *trail) lookTop(s *stacked) error {
+	in := s.parts[0]
+	top, err := r.describe(in.fd, in.name, in.name, !in.upper)
+	s.top = top.node
+	return err
+}
+
 // descend looks a name up in merged directories (ovl_lookup() in fs/overlayfs/namei.c).
 func (r *trail) descend(above *stacked, name string) (*stacked, error) {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
 	s := &stacked{marks: above.marks, copyUp: above.copyUp}
 	if !above.parts[0].upper {
 		s.copyUp = append(slices.Clip(above.copyUp), above.top)
 	}
 	for i, in := range above.parts {
-		fd, err := unix.Openat2(in.fd, name, &how)
+		fd, err := unix.Openat2(in.fd, name, &oneName)
 		if absent(err) {
 			continue
 		}
@@ -256,8 +260,7 @@ func (r *trail) allPlain(parts []part) bool {
 }
 
 func (r *trail) openNamed(names *layerNames) (*stacked, error) {
-	caps := r.p.snap.Observer.Caps
-	s := &stacked{marks: layerMarks{userXattr: names.UserXattr, trusted: r.host.InitialNS && caps&(1<<unix.CAP_SYS_ADMIN) != 0}}
+	s := &stacked{marks: marksOf(&r.p.snap.Observer, names.UserXattr)}
 	root := unix.AT_FDCWD
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
 	if names.inTarget {

@@ -2,7 +2,6 @@ package pathwalk
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
@@ -20,7 +19,7 @@ func (p *probe) mayBeLocked(t *taskNow, m *access.Mount, root string) []string {
 	for _, table := range p.tablesAbove(t.Owner) {
 		for k := range table.Mounts {
 			from := &table.Mounts[k]
-			if from.Dev != m.Super.Dev || !belongs(root, from.Root) && from.Point != m.Point {
+			if from.Dev != m.Super.Dev || !isBelow(root, from.Root) && from.Point != m.Point {
 				continue
 			}
 			for flag, set := range map[string]bool{"ro": m.ReadOnly, "noexec": m.NoExec, "nodev": m.NoDev} {
@@ -48,9 +47,4 @@ func (p *probe) tablesAbove(ns nsinspect.Inode) []*nsinspect.MountTable {
 	}
 	p.above[ns] = tables
 	return tables
-}
-
-// belongs reports whether a path is a directory or in it.
-func belongs(path, dir string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

@@ -91,9 +91,9 @@ func relate(w *access.Walk, from, to string) {
 	}
 }
 
-// isBelow reports whether a directory is another one or below it, by what readlink says of both.
-func isBelow(dir, top string) bool {
-	_, ok := trimRoot(top, dir)
+// isBelow reports whether a name is that of a directory or of something below it.
+func isBelow(name, dir string) bool {
+	_, ok := trimRoot(dir, name)
 	return ok
 }
 

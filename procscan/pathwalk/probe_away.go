@@ -89,31 +89,21 @@ func (r *trail) lookupAway(name, where string, last bool) (int, sighted, error) 
 
 // fromAway is what a stand-in saw.
 func (r *trail) fromAway(a *away, where string, m *access.Mount, mount uint64, last bool) (sighted, error) {
-	x := &a.Stat
-	n := &access.Node{
-		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: devString(x.Dev_major, x.Dev_minor), Inode: x.Ino,
-		Nlink: uint64(x.Nlink), Mount: m, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND), Link: a.Link,
-	}
-	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
-	if n.Type == access.CharDevice || n.Type == access.BlockDevice {
-		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
-	}
+	n := r.nodeOf(where, m, &a.Stat)
+	n.Link = a.Link
 	var err error
 	if n.ACL, err = a.ACL.parse(); err == nil && last {
 		n.DefaultACL, err = a.ACL2.parse()
 	}
 	noteACL(n, err)
 	if last {
-		n.Xattrs = a.Xattrs
-		if a.Empty != nil {
-			n.Empty = access.FactOf(*a.Empty)
-		}
+		n.Xattrs, n.Empty = a.Xattrs, a.Empty
 		if r.op.Op == access.OpExec {
 			n.CapsMissing = "only the target may read it"
 			n.Exec = &access.Exec{Missing: "only the target may read it"}
 		}
 	}
-	return sighted{node: n, away: a.Dir + 1, place: place{mount: mount, inode: x.Ino, dev: n.Dev}}, nil
+	return sighted{node: n, away: a.Dir + 1, place: place{mount: mount, inode: n.Inode, dev: n.Dev}}, nil
 }
 
 func (x awayXattr) parse() (*access.ACL, error) {

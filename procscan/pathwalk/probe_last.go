@@ -3,6 +3,7 @@ package pathwalk
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"strings"
 
@@ -39,12 +40,15 @@ func emptyDir(self string) access.Fact {
 		return access.NotTold
 	}
 	defer f.Close()
-	names, _ := f.Readdirnames(1)
-	return access.FactOf(len(names) == 0)
+	_, err = f.Readdirnames(1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return access.NotTold
+	}
+	return access.FactOf(err != nil)
 }
 
 func xattrs(self string) ([]string, string) {
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, maxXattr)
 	k, err := unix.Listxattr(self, buf)
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, err.Error()

@@ -53,12 +53,8 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	if err != nil {
 		return sighted{}, err
 	}
-	dev := devString(x.Dev_major, x.Dev_minor)
-	n := &access.Node{
-		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: dev, Inode: x.Ino, Nlink: uint64(x.Nlink),
-		Mount: m, Removed: uint32(x.Mode)&unix.S_IFMT == unix.S_IFDIR && x.Nlink == 0, Immutable: attribute(&x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(&x, unix.STATX_ATTR_APPEND),
-	}
-	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
+	n := r.nodeOf(where, m, &x)
+	n.Removed = n.Type == access.Directory && n.Nlink == 0
 	self := selfFD(fd)
 	name := where // as [fdPath] would say it
 	switch {
@@ -75,18 +71,14 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	if !n.UID.Known || !n.GID.Known || !n.UID.OnDisk.Mapped() || !n.GID.OnDisk.Mapped() {
 		r.askElsewhere(n, name, m, &x)
 	}
-	switch n.Type {
-	case access.Symlink:
+	if n.Type == access.Symlink {
 		buf := make([]byte, maxPath)
 		k, err := unix.Readlinkat(fd, "", buf)
 		if err != nil && (m.Super.FSType != "proc" || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EACCES)) {
 			return sighted{}, err // links of procfs may have no text for the observer, or not for its eyes
 		}
 		n.Link = string(buf[:max(k, 0)])
-	case access.CharDevice, access.BlockDevice:
-		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
-		r.readACLs(n, fd, last)
-	default:
+	} else {
 		r.readACLs(n, fd, last)
 	}
 	if n.Immutable == access.NotTold && (n.Type == access.Regular || n.Type == access.Directory) {
@@ -95,7 +87,20 @@ func (r *trail) describe(fd int, where, host string, last bool) (sighted, error)
 	if m.Super.FSType == "overlay" {
 		r.underneath(n, name, m, &x, last)
 	}
-	return sighted{node: n, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, place: place{mount: x.Mnt_id, inode: x.Ino, dev: dev}}, nil
+	return sighted{node: n, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, place: place{mount: x.Mnt_id, inode: n.Inode, dev: n.Dev}}, nil
+}
+
+// nodeOf is what statx(2) says of a file.
+func (r *trail) nodeOf(where string, m *access.Mount, x *unix.Statx_t) *access.Node {
+	n := &access.Node{
+		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: devString(x.Dev_major, x.Dev_minor), Inode: x.Ino, Nlink: uint64(x.Nlink),
+		Mount: m, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND),
+	}
+	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
+	if n.Type == access.CharDevice || n.Type == access.BlockDevice {
+		n.Rdev = devString(x.Rdev_major, x.Rdev_minor)
+	}
+	return n
 }
 
 // statNothing is statx(2) of an open file that asks for nothing. No file system refuses that or waits for anybody

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
@@ -46,7 +47,7 @@ type away struct {
 	Link      string
 	ACL, ACL2 awayXattr // access and default
 	Xattrs    []string
-	Empty     *bool
+	Empty     access.Fact
 }
 
 type awayXattr struct {
@@ -104,7 +105,7 @@ func handOver(dir int, name string) error {
 func (a *away) look(fd int, last bool) {
 	self, buf := selfFD(fd), make([]byte, maxPath)
 	get := func(name string) (x awayXattr) {
-		value := make([]byte, 1<<16)
+		value := make([]byte, maxXattr)
 		k, err := unix.Getxattr(self, name, value)
 		if !errors.As(err, &x.Errno) {
 			x.Value = value[:k]
@@ -123,12 +124,7 @@ func (a *away) look(fd int, last bool) {
 	a.Xattrs, _ = xattrs(self)
 	if a.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		a.ACL2 = get("system.posix_acl_default")
-		if dir, err := os.Open(self); err == nil {
-			_, err := dir.Readdirnames(1)
-			empty := errors.Is(err, io.EOF)
-			a.Empty = &empty
-			dir.Close()
-		}
+		a.Empty = emptyDir(self)
 	}
 }
 

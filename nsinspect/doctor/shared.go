@@ -136,20 +136,8 @@ func (j *judge) asOnDisk(u *use, maps *nsinspect.IDMaps) bool {
 	if !u.volume.Idmapped {
 		return maps.UID.Equal(idmap.Identity()) && maps.GID.Equal(idmap.Identity())
 	}
-	m := j.mountOf(u)
+	m := j.mountAt(u.container, u.volume.Point)
 	return m == nil || !m.MapKnown || undoes(m.UIDMap, maps.UID) && undoes(m.GIDMap, maps.GID)
-}
-
-// mountOf is the volume's mount in the container, nil where it is not known.
-func (j *judge) mountOf(u *use) *nsinspect.Mount {
-	if table := j.s.Mounts(j.container(u.container).MountTable); table != nil {
-		for i := range table.Mounts {
-			if m := &table.Mounts[i]; m.Point == u.volume.Point {
-				return m
-			}
-		}
-	}
-	return nil
 }
 
 // undoes reports whether a container with that id map sees the ids on disk through the mount.
@@ -181,7 +169,7 @@ func (j *judge) writesAs(u *use) idmap.Disk {
 		return idmap.UnmappedDisk
 	}
 	p := j.s.Process(j.container(u.container).InitPID)
-	m := j.mountOf(u)
+	m := j.mountAt(u.container, u.volume.Point)
 	if p == nil || m == nil || m.Idmapped && !m.MapKnown {
 		return idmap.UnmappedDisk
 	}

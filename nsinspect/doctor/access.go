@@ -23,21 +23,21 @@ const newFile = ".nsview-new-file"
 // questions are what is asked of a file, in the order in which a refusal makes the next ones pointless. readOnly leaves
 // writing out: the mount says that nobody is meant to.
 func questions(n *access.Node, readOnly bool) []question {
-	eaccess := func(id ID, what, letters string, mode uint32) question {
-		return question{id: id, what: what, op: access.Operation{Op: access.OpEaccess, Args: []string{letters}, Mode: mode}}
+	permission := func(id ID, what, letters string) question {
+		return question{id: id, what: what, op: eaccess(letters)}
 	}
 	var list []question
 	switch n.Type {
 	case access.Socket:
-		return []question{eaccess(SocketGroup, "connecting to", "w", 2)}
+		return []question{permission(SocketGroup, "connecting to", "w")}
 	case access.CharDevice, access.BlockDevice:
 		return []question{{id: DeviceGroup, what: "opening", op: access.Operation{Op: access.OpRdwr}}}
 	case access.Directory:
-		list = append(list, eaccess(Traverse, "searching", "x", 1))
+		list = append(list, permission(Traverse, "searching", "x"))
 	}
-	list = append(list, eaccess(Read, "reading", "r", 4))
+	list = append(list, permission(Read, "reading", "r"))
 	if !readOnly {
-		list = append(list, eaccess(Write, "writing to", "w", 2))
+		list = append(list, permission(Write, "writing to", "w"))
 		if n.Type == access.Directory {
 			// Who may write may still own nothing there: the file system has no id for it (EOVERFLOW).
 			list = append(list, question{id: Write, what: "creating a file in", op: access.Operation{Op: access.OpCreate}, name: newFile})
@@ -142,9 +142,9 @@ func (j *judge) fixes(v *nsinspect.Volume, a *Answer, walk *access.Walk, q quest
 		return nil
 	}
 	if n := walk.Reached(); n != nil && n.Type == access.Directory && q.op.Op == access.OpEaccess {
-		all := access.Operation{Op: access.OpEaccess, Args: []string{"rwx"}, Mode: 7}
+		all := eaccess("rwx")
 		if v != nil && v.ReadOnly {
-			all = access.Operation{Op: access.OpEaccess, Args: []string{"rx"}, Mode: 5}
+			all = eaccess("rx")
 		}
 		if whole := j.decide(a.Subject, walk, all); whole.Verdict == access.Deny {
 			if list := j.Fix(a.Subject, walk, all, whole); len(list) > 0 {

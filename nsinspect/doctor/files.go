@@ -188,6 +188,7 @@ func forAll(fix access.Fix, n, dir *access.Node) (access.Fix, bool) {
 	return fix, true
 }
 
+// eaccess asks for permissions: letters of r, w and x.
 func eaccess(letters string) access.Operation {
 	var mode uint32
 	for _, l := range letters {

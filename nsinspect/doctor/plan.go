@@ -52,7 +52,7 @@ func (p *Plan) PathsOf(container int) []string {
 
 // WalkFor is the operation whose facts answer all questions about a path.
 func WalkFor() access.Operation {
-	return access.Operation{Op: access.OpEaccess, Args: []string{"rwx"}, Mode: 7}
+	return eaccess("rwx")
 }
 
 // Known reports whether somebody with the same credentials was asked about already.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 )
 
@@ -58,23 +59,15 @@ func Load(f *Facts) (bool, error) {
 	}
 	for i := range in.Answers {
 		a := &in.Answers[i]
-		c := &f.Snapshot.Containers[a.Container]
-		a.Subject.Container, a.Subject.Names, a.Walk.Host = c, f.Snapshot.NamesAt(c.Names), in.Host
+		in.restore(f.Snapshot, a.Container, a.Subject, a.Walk)
 	}
 	for i := range in.Samples {
 		a := &in.Samples[i]
-		c := &f.Snapshot.Containers[a.Container]
-		a.Subject.Container, a.Subject.Names, a.Walk.Host = c, f.Snapshot.NamesAt(c.Names), in.Host
+		in.restore(f.Snapshot, a.Container, a.Subject, a.Walk)
 	}
 	for i := range in.Asked {
 		a := &in.Asked[i]
-		a.Walk.Host = in.Host
-		if a.Container >= 0 {
-			a.Subject.Container = &f.Snapshot.Containers[a.Container]
-			a.Subject.Names = f.Snapshot.NamesAt(a.Subject.Container.Names)
-		} else if p := f.Snapshot.Process(a.Subject.PID); p != nil {
-			a.Subject.Names = f.Snapshot.NamesAt(p.Names)
-		}
+		in.restore(f.Snapshot, a.Container, a.Subject, a.Walk)
 	}
 	if in.Host != nil {
 		in.Host.Names = f.Snapshot.NamesAt(f.Snapshot.Observer.Names)
@@ -83,51 +76,60 @@ func Load(f *Facts) (bool, error) {
 	return in.Volumes, nil
 }
 
+// restore gives what was asked of a container, -1 for none, what is stored once for all.
+func (in *stored) restore(snap *nsinspect.Snapshot, container int, s *access.Subject, w *access.Walk) {
+	w.Host = in.Host
+	if container >= 0 {
+		s.Container = &snap.Containers[container]
+		s.Names = snap.NamesAt(s.Container.Names)
+	} else if p := snap.Process(s.PID); p != nil {
+		s.Names = snap.NamesAt(p.Names)
+	}
+}
+
 var errPart = errors.New("a part of a walk is missing")
 
 func (in *stored) check(containers int) error {
-	inRange := func(i int) error {
-		if i < 0 || i >= containers {
+	inRange := func(i, first int) error {
+		if i < first || i >= containers {
 			return fmt.Errorf("container %d is out of range", i)
+		}
+		return nil
+	}
+	whole := func(container, first int, s *access.Subject, w *access.Walk) error {
+		if err := inRange(container, first); err != nil {
+			return err
+		}
+		if s == nil || w == nil || in.Host == nil || !wholeWalk(w) {
+			return errPart
 		}
 		return nil
 	}
 	for i := range in.Answers {
 		a := &in.Answers[i]
-		if err := inRange(a.Container); err != nil {
+		if err := whole(a.Container, 0, a.Subject, a.Walk); err != nil {
 			return err
-		}
-		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
-			return errPart
 		}
 	}
 	for i := range in.Asked {
 		a := &in.Asked[i]
-		if a.Container != -1 {
-			if err := inRange(a.Container); err != nil {
-				return err
-			}
-		}
-		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
-			return errPart
+		if err := whole(a.Container, -1, a.Subject, a.Walk); err != nil { // -1: a process of the host
+			return err
 		}
 	}
 	for i := range in.Samples {
 		a := &in.Samples[i]
-		if err := inRange(a.Container); err != nil {
+		if err := whole(a.Container, 0, a.Subject, a.Walk); err != nil {
 			return err
-		}
-		if a.Subject == nil || a.Walk == nil || in.Host == nil || !wholeWalk(a.Walk) {
-			return errPart
 		}
 	}
 	for i := range in.Counts {
-		if err := inRange(in.Counts[i].Container); err != nil {
+		if err := inRange(in.Counts[i].Container, 0); err != nil {
 			return err
 		}
 	}
 	for i := range in.Hidden {
-		if err := inRange(in.Hidden[i].Container); err != nil {
+		if err := inRange(in.Hidden[i].Container, 0); err != nil {
 			return err
 		}
 	}

@@ -218,9 +218,6 @@ func judged(s *access.Subject, w *access.Walk, op access.Operation) access.Verdi
 	return v
 }
 
-// probeName is the name of the file that the common operations ask to create in a directory.
-const probeName = ".nsview-new-file"
-
 // common answers for what people want to do with a file of that type, or with a name that is not there yet.
 func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error) {
 	if k.app.from != "" {
@@ -242,7 +239,7 @@ func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error
 	for _, words := range commonOperations(s, w) {
 		path := q.Path
 		if words[0] == string(access.OpCreate) && isDirectory(w) {
-			path = strings.TrimSuffix(path, "/") + "/" + probeName
+			path = strings.TrimSuffix(path, "/") + "/" + access.NewFile
 		}
 		op, err := access.ParseOperation(words[0], words[1:])
 		if err != nil {

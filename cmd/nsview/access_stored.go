@@ -32,7 +32,7 @@ func (k *asker) askStored(q *question, op access.Operation) (access.Verdict, err
 	switch dir, name := path.Split(q.Path); {
 	case walk != nil:
 		return judged(subject, walk, op), nil
-	case name == probeName: // a new file in a directory that was stored
+	case name == access.NewFile: // a new file in a directory that was stored
 		if subject, walk := k.stored.Stored(t.index, t.pid, strings.TrimSuffix(dir, "/"), access.OpLookup); isDirectory(walk) {
 			return judged(subject, walk.In(name), op), nil
 		}
@@ -55,7 +55,7 @@ func (k *asker) commonStored(q question) ([]access.Verdict, error) {
 	for _, words := range commonOperations(s, w) {
 		asked := q
 		if words[0] == string(access.OpCreate) && isDirectory(w) {
-			asked.Path = strings.TrimSuffix(q.Path, "/") + "/" + probeName
+			asked.Path = strings.TrimSuffix(q.Path, "/") + "/" + access.NewFile
 		}
 		op, err := access.ParseOperation(words[0], words[1:])
 		if err != nil {

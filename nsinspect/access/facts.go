@@ -128,6 +128,10 @@ func (w *Walk) Reached() *Node {
 	return last.Found
 }
 
+// NewFile is the name of the file that is asked about where the question is whether a directory takes a new one: none has
+// it.
+const NewFile = ".nsview-new-file"
+
 // In is the walk on to a name in the directory that this one reaches, where there is no such name.
 func (w *Walk) In(name string) *Walk {
 	in := *w

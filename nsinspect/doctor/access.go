@@ -17,9 +17,6 @@ type question struct {
 	name string // asked of a new file of this name in the directory, "" of the directory itself
 }
 
-// newFile is a name that no volume has.
-const newFile = ".nsview-new-file"
-
 // questions are what is asked of a file, in the order in which a refusal makes the next ones pointless. readOnly leaves
 // writing out: the mount says that nobody is meant to.
 func questions(n *access.Node, readOnly bool) []question {
@@ -40,7 +37,7 @@ func questions(n *access.Node, readOnly bool) []question {
 		list = append(list, permission(Write, "writing to", "w"))
 		if n.Type == access.Directory {
 			// Who may write may still own nothing there: the file system has no id for it (EOVERFLOW).
-			list = append(list, question{id: Write, what: "creating a file in", op: access.Operation{Op: access.OpCreate}, name: newFile})
+			list = append(list, question{id: Write, what: "creating a file in", op: access.Operation{Op: access.OpCreate}, name: access.NewFile})
 		}
 	}
 	return list

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -185,8 +186,8 @@ func wholeNode(n *access.Node, depth int) bool {
 		if o.Real == nil && o.Missing == "" && !o.Unhindered || o.Real != nil && !wholeNode(o.Real, depth+1) {
 			return false
 		}
-		for _, parent := range o.CopyUp {
-			if !wholeNode(parent, depth+1) {
+		for _, real := range slices.Concat(o.CopyUp, o.Below) {
+			if !wholeNode(real, depth+1) {
 				return false
 			}
 		}

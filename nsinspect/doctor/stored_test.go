@@ -41,6 +41,8 @@ func TestLoadRefuses(t *testing.T) {
 		{`{"container":0,`, `{"container":7,`},
 		{`"answers":[{"container":0,`, `"answers":[{"container":-1,`},
 		{`"start":{`, `"start":null,"steps":[],"rest":[],"other":{`},
+		{`"start":{`, `"start":{"overlay":{"unhindered":true,"copy_up":[null]},`},
+		{`"start":{`, `"start":{"overlay":{"unhindered":true,"below":[null]},`},
 		{`"mount":{`, `"mount":null,"exec":{`},
 		{`"parent":4026531837`, `"parent":4026532300`},
 		{`{"container":-1,`, `{"container":-2,`},

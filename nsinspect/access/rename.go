@@ -2,8 +2,7 @@ package access
 
 // rename is renameat2(2) (do_renameat2() and vfs_rename() in fs/namei.c).
 func (j *judge) rename() {
-	if j.w.New == nil {
-		j.unknown(j.op.New, RuleNone, "what the second path is")
+	if !j.hasNew() {
 		return
 	}
 	from, ok := j.walk(toLast(j.w))
@@ -51,12 +50,9 @@ func toLast(w *Walk) *Walk {
 	return &to
 }
 
-// walkNew is walk for the second path.
-func (j *judge) walkNew() (found, bool) {
-	if j.w.New == nil {
-		return found{}, j.unknown(j.op.New, RuleNone, "what the second path is")
-	}
-	return j.walk(j.w.New)
+// hasNew reports whether the second path is among the facts, and ends the decision if not.
+func (j *judge) hasNew() bool {
+	return j.w.New != nil || j.unknown(j.op.New, RuleNone, "what the second path is")
 }
 
 // renamed are the checks of the two names.
@@ -157,10 +153,10 @@ func (j *judge) redirected(n *Node) bool {
 // link is linkat(2) without following (do_linkat(), may_linkat(), vfs_link()).
 func (j *judge) link() {
 	from, ok := j.reach(j.w)
-	if !ok {
+	if !ok || !j.hasNew() {
 		return
 	}
-	to, ok := j.walkNew()
+	to, ok := j.walk(j.w.New)
 	if !ok {
 		return
 	}

@@ -70,12 +70,7 @@ func leftOut(rule Rule) uint64 {
 	if !ok {
 		return 0
 	}
-	for bit := range 64 {
-		if slices.Equal(CapNames(1<<bit), []string{name}) {
-			return 1 << bit
-		}
-	}
-	return 0
+	return CapSet([]string{name})
 }
 
 func (j *judge) decide() {

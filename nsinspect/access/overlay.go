@@ -32,8 +32,11 @@ func (j *judge) mounterPermission(n *Node, want uint32) bool {
 }
 
 // mounter is the judge of the one who mounted an overlay. No interface shows its credentials: it is taken to be root of
-// the user namespace that it was mounted in, with all capabilities.
+// the user namespace that it was mounted in, with all capabilities. nil without an overlay and where that is not known.
 func (j *judge) mounter(o *Overlay) *judge {
+	if o == nil {
+		return nil
+	}
 	ns := j.host.UserNS[o.MounterNS]
 	if ns == nil {
 		return nil

@@ -64,7 +64,7 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 			return false
 		}
 	case "trusted":
-		mounter := j.trustedBy(n)
+		mounter := j.mounter(n.Overlay)
 		switch {
 		case j.initCap(capSysAdmin) && (mounter == nil || mounter.ns.Initial):
 		case j.initCap(capSysAdmin) && set:
@@ -100,14 +100,6 @@ func (j *judge) xattrClass(n *Node, name string, set bool) bool {
 	}
 	j.askServer(n)
 	return set || j.present(n, name) && (name != "security.capability" || j.fileCapsShown(n))
-}
-
-// trustedBy is who mounted the overlay that a file is in, nil for any other file and where that is not known.
-func (j *judge) trustedBy(n *Node) *judge {
-	if n.Overlay == nil {
-		return nil
-	}
-	return j.mounter(n.Overlay)
 }
 
 // ownClass reports whether a file system has attributes of its own kind (the xattr handlers in fs/*/).

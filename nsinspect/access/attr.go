@@ -22,10 +22,7 @@ func (j *judge) chown() {
 	}
 	n := at.node
 	setUID, setGID := j.op.UID.Mapped(), j.op.GID.Mapped()
-	uid, gid := idmap.Kernel(j.op.UID), idmap.Kernel(j.op.GID)
-	if !j.ns.Initial {
-		uid, gid = j.ns.UID.ToOutside(j.op.UID), j.ns.GID.ToOutside(j.op.GID)
-	}
+	uid, gid := j.ns.outside(idmap.UID, j.op.UID), j.ns.outside(idmap.GID, j.op.GID)
 	if (setUID && !uid.Mapped() || setGID && !gid.Mapped()) &&
 		!j.deny(n, RuleChownUnmappedCaller, "EINVAL", "the new owner is not mapped in the target's user namespace") {
 		return

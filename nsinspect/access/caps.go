@@ -24,10 +24,10 @@ const (
 
 // rootOf are uid and gid 0 of a user namespace, the initial one's for nil and for one that maps no 0.
 func rootOf(ns *UserNS) (idmap.Kernel, idmap.Kernel) {
-	if ns == nil || ns.Initial {
+	if ns == nil {
 		return 0, 0
 	}
-	uid, gid := ns.UID.ToOutside(0), ns.GID.ToOutside(0)
+	uid, gid := ns.outside(idmap.UID, 0), ns.outside(idmap.GID, 0)
 	if !uid.Mapped() {
 		uid = 0
 	}
@@ -45,12 +45,7 @@ func (j *judge) nsCap(target nsinspect.Inode, bit int) bool {
 
 // within is current_in_userns(): the subject's user namespace is this one or below it.
 func (j *judge) within(inode nsinspect.Inode) bool {
-	for ns, at := j.ns, 0; ns != nil && at <= len(j.host.UserNS); ns, at = j.host.UserNS[ns.Parent], at+1 {
-		if ns.Inode == inode {
-			return true
-		}
-	}
-	return false
+	return j.ns.Inode == inode || IsAncestor(j.host.UserNS, inode, j.ns.Inode)
 }
 
 // superNS is the user namespace that owns the file system of a file; false when it is not known. No interface shows it:

@@ -1,5 +1,7 @@
 package access
 
+import "github.com/nsview/nsview/idmap"
+
 // maxInterpreters is how many "#!" are followed (BINPRM_MAX_RECURSION in fs/exec.c).
 const maxInterpreters = 5
 
@@ -122,7 +124,7 @@ func (j *judge) maySUID(n *Node) bool {
 func (j *judge) capsFor(n *Node) bool {
 	root := n.Caps.RootID // 0 for revision 2: the kernel shows an observer whose root it is not a revision 3
 	for ns, at := j.ns, 0; ns != nil && at <= len(j.host.UserNS); ns, at = j.host.UserNS[ns.Parent], at+1 {
-		if ns.Initial && root == 0 || !ns.Initial && root.Mapped() && ns.UID.ToOutside(0) == root {
+		if root.Mapped() && ns.outside(idmap.UID, 0) == root {
 			return true
 		}
 	}

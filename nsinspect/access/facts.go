@@ -65,6 +65,15 @@ func (ns *UserNS) Map(kind idmap.Kind) idmap.Map {
 	return ns.UID
 }
 
+// outside is make_kuid() and make_kgid() (kernel/user_namespace.c): the kernel's id for one inside, unmapped where there is
+// none.
+func (ns *UserNS) outside(kind idmap.Kind, id idmap.Inside) idmap.Kernel {
+	if ns.Initial {
+		return idmap.Kernel(id)
+	}
+	return ns.Map(kind).ToOutside(id)
+}
+
 // Walk is how one path resolves in a target's view: every lookup in the order in which the kernel makes them, made
 // without regard to the target's permissions (which are what [Decide] judges).
 type Walk struct {

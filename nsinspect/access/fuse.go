@@ -53,13 +53,10 @@ func fuseID(options []string, key string, ns *UserNS, kind idmap.Kind) (idmap.Ke
 	for _, o := range options {
 		if v, ok := strings.CutPrefix(o, key); ok {
 			id, err := strconv.ParseUint(v, 10, 32)
-			switch {
-			case err != nil:
+			if err != nil {
 				return idmap.UnmappedKernel, false
-			case ns.Initial:
-				return idmap.Kernel(id), true
 			}
-			out := ns.Map(kind).ToOutside(idmap.Inside(id))
+			out := ns.outside(kind, idmap.Inside(id))
 			return out, out.Mapped()
 		}
 	}

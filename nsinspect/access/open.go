@@ -1,6 +1,10 @@
 package access
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/nsview/nsview/idmap"
+)
 
 // open is open(2) of what is there or, with O_CREAT, of what is not (do_open() and lookup_open() in fs/namei.c).
 func (j *judge) open() {
@@ -218,7 +222,7 @@ func (j *judge) access() {
 		c := &j.s.Cred
 		j.fsuid, j.fsgid = c.UID.Real, c.GID.Real
 		j.caps = 0
-		if root := j.ns.UID.ToOutside(0); j.ns.Initial && c.UID.Real == 0 || !j.ns.Initial && root.Mapped() && root == c.UID.Real {
+		if root := j.ns.outside(idmap.UID, 0); root.Mapped() && root == c.UID.Real {
 			j.caps = c.CapPrm &^ j.noCaps
 		}
 		j.assume("the target's securebits do not have SECBIT_NO_SETUID_FIXUP")

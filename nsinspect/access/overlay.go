@@ -1,6 +1,9 @@
 package access
 
-import "github.com/nsview/nsview/nsinspect"
+import (
+	"github.com/nsview/nsview/idmap"
+	"github.com/nsview/nsview/nsinspect"
+)
 
 // mounterPermission is the second half of ovl_permission() (fs/overlayfs/inode.c): whoever mounted the overlay needs the
 // same of the file in its layer. What is only in a lower layer will be copied up, for which it is read.
@@ -42,8 +45,8 @@ func (j *judge) mounter(o *Overlay) *judge {
 		return nil
 	}
 	m := &judge{s: &Subject{Target: "the mounter of the overlay", UserNS: o.MounterNS}, w: j.w, host: j.host, ns: ns, without: j.without, caps: 1<<41 - 1}
+	m.fsuid, m.fsgid = ns.outside(idmap.UID, 0), ns.outside(idmap.GID, 0)
 	if !ns.Initial {
-		m.fsuid, m.fsgid = ns.UID.ToOutside(0), ns.GID.ToOutside(0)
 		j.assume("who mounted the overlay is root of its user namespace, with all capabilities")
 	}
 	m.euid = m.fsuid

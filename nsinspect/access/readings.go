@@ -110,19 +110,16 @@ func (j *judge) idReadings(n *Node, kind idmap.Kind) []idmap.Kernel {
 			taken = append(taken, id.Seen)
 		}
 	})
-	if to := set; to.Mapped() && !j.ns.Initial {
-		taken = append(taken, j.ns.Map(kind).ToOutside(to))
-	} else if to.Mapped() {
-		taken = append(taken, idmap.Kernel(to))
+	if set.Mapped() {
+		taken = append(taken, j.ns.outside(kind, set))
 	}
 	others := []idmap.Kernel{}
 	free := func(id idmap.Kernel) bool { return id.Mapped() && !slices.Contains(taken, id) }
 	if j.ns.Initial {
 		others = appendFree(others, 1<<32-2, free)
 	} else {
-		for _, e := range j.ns.Map(kind) {
-			others = appendFree(others, e.Outside+idmap.Kernel(e.Count)-1, free)
-			break
+		if m := j.ns.Map(kind); len(m) > 0 {
+			others = appendFree(others, m[0].Outside+idmap.Kernel(m[0].Count)-1, free)
 		}
 		others = appendFree(others, 1<<32-2, func(id idmap.Kernel) bool { return free(id) && !j.ns.maps(kind, id) })
 	}

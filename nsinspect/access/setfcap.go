@@ -17,10 +17,7 @@ func (j *judge) setFileCaps(n *Node) bool {
 	if !m.Idmapped && j.nsCap(m.Super.UserNS, capSetfcap) {
 		return true
 	}
-	root := idmap.Kernel(0)
-	if !j.ns.Initial {
-		root = j.ns.UID.ToOutside(0)
-	}
+	root := j.ns.outside(idmap.UID, 0)
 	switch {
 	case !root.Mapped():
 		return j.deny(n, RuleFileCaps, "EINVAL", "file capabilities are for a root, and the target's user namespace has no uid 0")

@@ -59,9 +59,7 @@ func (u *IDUse) lowest() uint64 {
 
 // Covers reports whether an outside id is one of the map's.
 func (u *IDUse) Covers(id idmap.Kernel) bool {
-	return slices.ContainsFunc(u.Map, func(e idmap.Extent) bool {
-		return id.Mapped() && e.Outside.Mapped() && id >= e.Outside && uint64(id)-uint64(e.Outside) < uint64(e.Count)
-	})
+	return u.Map.ToInside(id).Mapped()
 }
 
 // IDOverlap are outside ids that two maps lead to: there, containers that are apart can be each other's users.

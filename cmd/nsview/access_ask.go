@@ -190,14 +190,19 @@ func (k *asker) ask(ctx context.Context, q question) (access.Verdict, error) {
 		return k.askStored(&q, op)
 	}
 	s, err := k.subject(ctx, &q)
-	var untold *pathwalk.UntoldError
-	switch {
-	case errors.As(err, &untold):
-		return access.Undecided(q.Target, q.Path, op, untold.Missing), nil
-	case err != nil:
-		return access.Verdict{}, err
+	if err != nil {
+		return unasked(&q, op, err)
 	}
 	return k.decide(ctx, s, op, q.Path)
+}
+
+// unasked is the answer where who asks could not be read: unknown when a fact about them is not told, else the error.
+func unasked(q *question, op access.Operation, err error) (access.Verdict, error) {
+	var untold *pathwalk.UntoldError
+	if errors.As(err, &untold) {
+		return access.Undecided(q.Target, q.Path, op, untold.Missing), nil
+	}
+	return access.Verdict{}, err
 }
 
 // decide reads the path as the subject sees it and judges.
@@ -223,29 +228,32 @@ func (k *asker) common(ctx context.Context, q question) ([]access.Verdict, error
 	if k.app.from != "" {
 		return k.commonStored(q)
 	}
+	lookup := access.Operation{Op: access.OpLookup}
 	s, err := k.subject(ctx, &q)
-	var untold *pathwalk.UntoldError
-	switch {
-	case errors.As(err, &untold):
-		return []access.Verdict{access.Undecided(q.Target, q.Path, access.Operation{Op: access.OpLookup}, untold.Missing)}, nil
-	case err != nil:
-		return nil, err
+	if err != nil {
+		v, err := unasked(&q, lookup, err)
+		return []access.Verdict{v}, err
 	}
-	w, err := k.prober.Walk(ctx, s, access.Operation{Op: access.OpLookup}, q.Path)
+	w, err := k.prober.Walk(ctx, s, lookup, q.Path)
 	if err != nil {
 		return nil, err
 	}
+	return askCommon(s, w, q.Path, func(op access.Operation, file string) (access.Verdict, error) { return k.decide(ctx, s, op, file) })
+}
+
+// askCommon asks what people want to do with a file whose walk it has: a new file in it, where that is a directory.
+func askCommon(s *access.Subject, w *access.Walk, file string, ask func(access.Operation, string) (access.Verdict, error)) ([]access.Verdict, error) {
 	var verdicts []access.Verdict
 	for _, words := range commonOperations(s, w) {
-		path := q.Path
+		asked := file
 		if words[0] == string(access.OpCreate) && isDirectory(w) {
-			path = strings.TrimSuffix(path, "/") + "/" + access.NewFile
+			asked = strings.TrimSuffix(file, "/") + "/" + access.NewFile
 		}
 		op, err := access.ParseOperation(words[0], words[1:])
 		if err != nil {
 			return nil, err
 		}
-		v, err := k.decide(ctx, s, op, path)
+		v, err := ask(op, asked)
 		if err != nil {
 			return nil, err
 		}

@@ -51,20 +51,9 @@ func (k *asker) commonStored(q question) ([]access.Verdict, error) {
 	}
 	t := k.targets[q.Target]
 	s, w := k.stored.Stored(t.index, t.pid, q.Path, access.OpLookup)
-	var verdicts []access.Verdict
-	for _, words := range commonOperations(s, w) {
+	return askCommon(s, w, q.Path, func(op access.Operation, file string) (access.Verdict, error) {
 		asked := q
-		if words[0] == string(access.OpCreate) && isDirectory(w) {
-			asked.Path = strings.TrimSuffix(q.Path, "/") + "/" + access.NewFile
-		}
-		op, err := access.ParseOperation(words[0], words[1:])
-		if err != nil {
-			return nil, err
-		}
-		if v, err = k.askStored(&asked, op); err != nil {
-			return nil, err
-		}
-		verdicts = append(verdicts, v)
-	}
-	return verdicts, nil
+		asked.Path = file
+		return k.askStored(&asked, op)
+	})
 }

@@ -104,12 +104,7 @@ func (k *asker) subjectNow(ctx context.Context, q *question) (*access.Subject, e
 			return nil, err
 		}
 	}
-	var s *access.Subject
-	if t.pid == 0 {
-		s, err = k.prober.Stopped(ctx, t.container, q.Target)
-	} else {
-		s, err = k.prober.Process(ctx, t.pid, q.Target)
-	}
+	s, err := subjectOf(ctx, k.prober, k.s, &doctor.SubjectAsk{Container: t.index, PID: t.pid, Target: q.Target})
 	if err == nil && !t.held.alive() {
 		err = fs.ErrNotExist // the credentials may be those of who has its PID now
 	}

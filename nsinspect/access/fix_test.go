@@ -88,6 +88,16 @@ func rootlessSubject() *Subject {
 	return s
 }
 
+// podmanRoot is root of a container of rootful podman with a volume.
+func podmanRoot(volume nsinspect.EngineMount) func() *Subject {
+	return func() *Subject {
+		s := containerRoot()
+		s.Container.Engine = "podman"
+		s.Container.Mounts = []nsinspect.EngineMount{volume}
+		return s
+	}
+}
+
 // podSubject is uid 999 of a pod with a volume from source.
 func podSubject(source string) func() *Subject {
 	return func() *Subject {
@@ -297,12 +307,8 @@ func TestFixes(t *testing.T) {
 			},
 		},
 		{
-			name: "rootful podman maps the ids of a volume itself", op: "write", subject: func() *Subject {
-				s := containerRoot()
-				s.Container.Engine = "podman"
-				s.Container.Mounts = []nsinspect.EngineMount{{Type: "volume", Name: "data", Source: "/var/lib/containers/storage/volumes/data/_data", Destination: "/data"}}
-				return s
-			},
+			name: "rootful podman maps the ids of a volume itself", op: "write",
+			subject: podmanRoot(nsinspect.EngineMount{Type: "volume", Name: "data", Source: "/var/lib/containers/storage/volumes/data/_data", Destination: "/data"}),
 			facts: func(_ *Subject, w *Walk) { file(w).NoACL = true },
 			want: []string{
 				"proven: give /srv/db/f to gid 100000 (0 inside) and let its members read and write it\nchgrp -h -- 100000 /srv/db/f\nchmod g+w -- /srv/db/f",
@@ -332,12 +338,8 @@ func TestFixes(t *testing.T) {
 			},
 		},
 		{
-			name: "an idmapped mount that has no id for the subject's files", op: "chmod 0600", subject: func() *Subject {
-				s := containerRoot()
-				s.Container.Engine = "podman"
-				s.Container.Mounts = []nsinspect.EngineMount{{Type: "bind", Source: "/srv/db", Destination: "/data"}}
-				return s
-			},
+			name: "an idmapped mount that has no id for the subject's files", op: "chmod 0600",
+			subject: podmanRoot(nsinspect.EngineMount{Type: "bind", Source: "/srv/db", Destination: "/data"}),
 			facts: func(_ *Subject, w *Walk) {
 				m := file(w).Mount
 				m.Idmapped, m.MapKnown = true, true

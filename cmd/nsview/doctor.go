@@ -60,11 +60,11 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	if err != nil {
 		return err
 	}
-	containers, host, failed := a.patients(s, args)
-	if failed && len(containers) == 0 && !host {
+	p := a.patients(s, args)
+	if p.none() {
 		return &statusError{code: exitFailure}
 	}
-	list := a.diagnose(ctx, s, containers, host, budget)
+	list := a.diagnose(ctx, s, p.containers, p.host, budget)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -80,7 +80,7 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	}
 	a.gaps(list.Gaps)
 	switch {
-	case failed:
+	case p.failed:
 		return &statusError{code: exitFailure}
 	case list.Worst() == doctor.Error:
 		return &statusError{code: exitNegative}
@@ -109,39 +109,54 @@ func (a *app) diagnose(ctx context.Context, s *nsinspect.Snapshot, containers []
 	return list
 }
 
-// patients are the containers that the arguments name, all without any, and whether the host is looked at too.
-func (a *app) patients(s *nsinspect.Snapshot, args []string) (containers []int, host, failed bool) {
+// patients are what is looked at: all containers and the host, or what arguments name.
+type patients struct {
+	targets    []nsinspect.Target // what the arguments stand for, nil without any
+	containers []int              // of the snapshot
+	host       bool
+	failed     bool // an argument is nothing of it, which was said
+}
+
+func (a *app) patients(s *nsinspect.Snapshot, args []string) *patients {
+	p := &patients{host: len(args) == 0}
 	if len(args) == 0 {
 		for i := range s.Containers {
-			containers = append(containers, i)
+			p.containers = append(p.containers, i)
 		}
-		return containers, true, false
 	}
-	targets, failed := a.targets(s, args, a.target)
-	for i := range targets {
-		t := &targets[i]
+	for _, arg := range args {
+		t, err := a.target(s, arg)
+		if err != nil {
+			a.complain(err)
+			p.failed = true
+			continue
+		}
+		p.targets = append(p.targets, t)
 		if t.Host {
-			host = true
+			p.host = true
 			continue
 		}
 		found := false
 		for n := range s.Containers {
-			if !s.InContainer(t, n) {
+			if !s.InContainer(&t, n) {
 				continue
 			}
 			found = true
-			if !slices.Contains(containers, n) {
-				containers = append(containers, n)
+			if !slices.Contains(p.containers, n) {
+				p.containers = append(p.containers, n)
 			}
 		}
 		if !found {
-			a.warn("in no container: %s", args[i])
+			a.warn("in no container: %s", arg)
 			fmt.Fprintln(a.err, "hint: nsview containers lists them")
-			failed = true
+			p.failed = true
 		}
 	}
-	return containers, host, failed
+	return p
 }
+
+// none reports whether the arguments leave nothing to look at.
+func (p *patients) none() bool { return p.failed && len(p.containers) == 0 && !p.host }
 
 // gapsOf are what could not be read of the processes of containers.
 func gapsOf(s *nsinspect.Snapshot, containers []int) []nsinspect.Gap {

@@ -55,25 +55,19 @@ func (a *app) writeReport(ctx context.Context, args []string, budget time.Durati
 	if err != nil {
 		return err
 	}
-	containers, host, failed := a.patients(s, args)
-	if failed && len(containers) == 0 && !host {
+	p := a.patients(s, args)
+	if p.none() {
 		return &statusError{code: exitFailure}
 	}
-	var targets []nsinspect.Target // nil is everything
-	for _, arg := range args {
-		if t, err := a.target(s, arg); err == nil { // else patients has said so
-			targets = append(targets, t)
-		}
-	}
-	list := s.ContainerList(targets, true)
+	list := s.ContainerList(p.targets, true)
 	dropOwnMounts(list)
 	a.volumeOwners(ctx, s, list)
-	findings := a.diagnose(ctx, s, containers, host, budget)
+	findings := a.diagnose(ctx, s, p.containers, p.host, budget)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	gaps := append(list.Gaps, findings.Gaps...)
-	page := a.reportPage(s, targets, list, findings)
+	page := a.reportPage(s, p.targets, list, findings)
 	page.Gaps = reportGaps(gaps)
 	out := bufio.NewWriter(a.out)
 	if err := page.Write(out); err != nil {
@@ -83,7 +77,7 @@ func (a *app) writeReport(ctx context.Context, args []string, budget time.Durati
 		return err
 	}
 	a.gaps(gaps)
-	if failed {
+	if p.failed {
 		return &statusError{code: exitFailure}
 	}
 	return nil

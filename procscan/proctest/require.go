@@ -1,5 +1,5 @@
-// Package proctest helps tests: it builds fake /proc trees for parsers and races, and says what a test on the real
-// kernel needs.
+// Package proctest helps tests: it builds fake /proc trees for parsers and races, says what a test on the real
+// kernel needs, and waits.
 package proctest
 
 import (

@@ -76,4 +76,4 @@ generate: ## write what is made from the code: docs/schema, docs/commands
 	go test -count 1 ./cmd/nsview -run IsCurrent -update
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

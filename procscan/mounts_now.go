@@ -73,15 +73,12 @@ func MountsOf(nsID uint64, buf *[]byte) ([]nsinspect.Mount, error) {
 		return nil, err
 	}
 	out := make([]nsinspect.Mount, 0, len(ids))
-	for _, id := range ids {
-		m, err := statMount(nsID, id, statmountSBBasic|statmountMntBasic|statmountMntRoot|statmountMntPoint|statmountFSType, buf)
-		if errors.Is(err, unix.ENOENT) {
-			continue // unmounted since
-		}
-		if err != nil {
-			return nil, err
-		}
+	const questions = statmountSBBasic | statmountMntBasic | statmountMntRoot | statmountMntPoint | statmountFSType
+	err = eachMount(nsID, ids, questions, buf, func(m mountStat) {
 		out = append(out, nsinspect.Mount{ID: m.oldID, UniqueID: m.id, Parent: m.oldParent, Dev: m.dev, Root: m.root, Point: m.point, FSType: m.fsType})
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -96,19 +93,15 @@ func IsMountPoint(nsID uint64, at nsinspect.Place, mount int, buf *[]byte) (bool
 	}
 	on, told := make(map[uint64]bool, len(ids)), false
 	var named []mountStat // on a directory of that name, wherever
-	for _, id := range ids {
-		m, err := statMount(nsID, id, statmountSBBasic|statmountMntBasic|statmountMntPoint, buf)
-		if errors.Is(err, unix.ENOENT) {
-			continue // unmounted since
-		}
-		if err != nil {
-			return false, err
-		}
+	err = eachMount(nsID, ids, statmountSBBasic|statmountMntBasic|statmountMntPoint, buf, func(m mountStat) {
 		on[m.id] = m.dev == at.Dev
 		told = told || m.oldID == mount
 		if path.Base(m.point) == path.Base(at.Path) {
 			named = append(named, m)
 		}
+	})
+	if err != nil {
+		return false, err
 	}
 	if !told {
 		return false, unix.ENOENT

@@ -130,6 +130,21 @@ func listMounts(nsID, under uint64) ([]uint64, error) {
 	}
 }
 
+// eachMount asks the questions about each of the mounts with those unique ids and calls see with what statmount(2) says.
+// One that has been unmounted since is left out.
+func eachMount(nsID uint64, ids []uint64, questions uint64, buf *[]byte, see func(mountStat)) error {
+	for _, id := range ids {
+		m, err := statMount(nsID, id, questions, buf)
+		switch {
+		case err == nil:
+			see(m)
+		case !errors.Is(err, unix.ENOENT):
+			return err
+		}
+	}
+	return nil
+}
+
 // statMount is statmount(2) of the mount with the unique id in the mount namespace nsID. buf is scratch space that is
 // used again for the next mount.
 //

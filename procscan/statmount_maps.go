@@ -115,18 +115,14 @@ func (s *scanner) statNS(nsID, questions uint64) ([]mountStat, error) {
 		ids = append(ids, top) // listmount(2) lists what is below a mount, not the mount itself
 	}
 	out := make([]mountStat, 0, len(ids))
-	for _, id := range ids {
-		m, err := statMount(nsID, id, questions|statmountMntBasic, &buf)
-		if errors.Is(err, unix.ENOENT) {
-			continue // unmounted since
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = eachMount(nsID, ids, questions|statmountMntBasic, &buf, func(m mountStat) {
 		if s.lacks&featMountMaps != 0 {
 			m.answered &^= statmountIDMaps
 		}
 		out = append(out, m)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }

@@ -4,9 +4,9 @@ import "fmt"
 
 // How much of what may be long a record has. What has more is marked, and its reader asks procfs.
 const (
-	MaxLevels  = 8  // PID namespaces that a process is in
-	MaxGroups  = 16 // supplementary groups
-	MaxExtents = 5  // of an id map: beyond, the kernel keeps them elsewhere
+	maxLevels  = 8  // PID namespaces that a process is in
+	maxGroups  = 16 // supplementary groups
+	maxExtents = 5  // of an id map: beyond, the kernel keeps them elsewhere
 )
 
 // Where each part of a record stands. All numbers are the kernel's own, in its byte order.
@@ -25,7 +25,7 @@ const (
 	recComm         = 56 // 16 bytes
 	recIDs          = 72 // 8 u32: uid, gid, suid, sgid, euid, egid, fsuid, fsgid
 	recCaps         = 104
-	recPIDs         = 144 // MaxLevels u32
+	recPIDs         = 144 // maxLevels u32
 	recNS           = 176 // 10 u32, see the order of namespaces
 	recNGroups      = 216 // u32
 	recRootMount    = 224 // u64: names the mount of its root directory
@@ -33,7 +33,7 @@ const (
 	recUserNSFlags  = 240 // u64
 	recNSProxy      = 248 // u64, before the namespaces were read
 	recNSProxyAgain = 256 // u64, and after
-	recGroups       = 264 // MaxGroups u32
+	recGroups       = 264 // maxGroups u32
 	recUIDMap       = 328 // struct uid_gid_map
 	recGIDMap       = 392
 	recordSize      = 456 // of the 512 bytes that a program's stack has
@@ -127,7 +127,7 @@ func program(types *kernelTypes) ([]byte, shape, error) {
 	}
 	a.load(double, r9, r8, l.at("cred", "group_info"))
 	copyField(word, r9, l.at("group_info", "ngroups"), recNGroups)
-	probe(4*MaxGroups, recGroups, r9, l.at("group_info", "gid"))
+	probe(4*maxGroups, recGroups, r9, l.at("group_info", "gid"))
 	a.load(double, r8, r8, l.at("cred", "user_ns"))
 	inum := l.at("ns_common", "inum")
 	copyField(word, r8, l.at("user_namespace", "ns")+inum, recNS)
@@ -146,7 +146,7 @@ func program(types *kernelTypes) ([]byte, shape, error) {
 		l.err = err
 	}
 	var below []int
-	for level := range MaxLevels {
+	for level := range maxLevels {
 		below = append(below, len(a.code)/8)
 		a.op(0xa5, r9, 0, 0, int32(level)) // beyond its level: done
 		probe(4, recPIDs+4*level, r8, numbers+level*size+nr)

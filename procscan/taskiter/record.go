@@ -14,9 +14,6 @@ const (
 	flagKthread = 0x00200000 // PF_KTHREAD
 )
 
-// Start is when the process started, in nanoseconds after boot: with the PID it names the process for good.
-func (r *Record) Start() uint64 { return r.u64(recStart) }
-
 // PID is the process's in the initial PID namespace.
 func (r *Record) PID() int { return int(r.u32(recPID)) }
 
@@ -24,10 +21,10 @@ func (r *Record) PID() int { return int(r.u32(recPID)) }
 func (r *Record) Kthread() bool { return r.u32(recFlags)&flagKthread != 0 }
 
 // Whole says that the record has all of the process. It has not for one that is on its way out or changed its namespaces
-// while it was read, and where a part is longer than Max... says.
+// while it was read, and where a part is longer than max... says.
 func (r *Record) Whole() bool {
 	return r.u32(recFlags)&flagExiting == 0 && r.u32(recExitState) == 0 && r.u64(recNSProxy) == r.u64(recNSProxyAgain) &&
-		r.u32(recLevel) < MaxLevels && r.u32(recNGroups) <= MaxGroups
+		r.u32(recLevel) < maxLevels && r.u32(recNGroups) <= maxGroups
 }
 
 // CgroupsKey is the same for processes that are in the same cgroups.
@@ -45,7 +42,7 @@ func (r *Record) Process(p *nsinspect.Process) {
 	comm, _, _ := bytes.Cut(r.b[recComm:recComm+commSize], []byte{0})
 	p.Comm = string(comm)
 	p.State = state(r.u32(recState), r.u32(recExitState))
-	p.StartTime = r.Start() / clockTick
+	p.StartTime = r.u64(recStart) / clockTick
 	p.Kthread = r.Kthread()
 	p.PIDs = make([]int, r.u32(recLevel)+1)
 	for i := range p.PIDs {
@@ -106,7 +103,7 @@ func (r *Record) IDMaps() (m nsinspect.IDMaps, ok bool) {
 		into *idmap.Map
 	}{{recUIDMap, &m.UID}, {recGIDMap, &m.GID}} {
 		n := r.u32(half.at + r.shape.nrExtents)
-		if n > MaxExtents {
+		if n > maxExtents {
 			return m, false
 		}
 		*half.into = make(idmap.Map, n)

@@ -32,19 +32,9 @@ func newMapTable() *mapTable {
 // of is the index of the maps of the process whose directory is dir. ns is the user namespace that it is in, 0 when
 // that cannot be told.
 func (t *mapTable) of(w *worker, dir int, ns nsinspect.Inode) (int, error) {
-	known := -1
-	if ns != 0 {
-		t.mu.Lock()
-		i, ok := t.byNS[ns]
-		// A namespace whose maps are not both written may have been read between its creation and its map.
-		written := ok && len(t.list[i].UID) > 0 && len(t.list[i].GID) > 0
-		t.mu.Unlock()
-		if written {
-			return i, nil
-		}
-		if ok {
-			known = i
-		}
+	known, written := t.written(ns)
+	if written {
+		return known, nil
 	}
 	maps, text, err := w.readMaps(dir)
 	if err != nil {
@@ -59,12 +49,7 @@ func (t *mapTable) of(w *worker, dir int, ns nsinspect.Inode) (int, error) {
 		maps.UID, maps.GID = maps.UID.AsReadBy(own.UID), maps.GID.AsReadBy(own.GID)
 	}
 	if ns != 0 {
-		if i, ok := t.byNS[ns]; ok {
-			t.list[i] = maps
-			return i, nil
-		}
-		t.byNS[ns] = t.add(maps)
-		return t.byNS[ns], nil
+		return t.putLocked(maps), nil
 	}
 	if t.own >= 0 && text == t.ownText {
 		return t.own, nil
@@ -74,6 +59,34 @@ func (t *mapTable) of(w *worker, dir int, ns nsinspect.Inode) (int, error) {
 	}
 	t.byText[text] = t.add(maps)
 	return t.byText[text], nil
+}
+
+// written is the index of the maps of a user namespace, -1 when none are known or ns is 0, and whether both are written: one
+// where they are not may have been read between its creation and its map.
+func (t *mapTable) written(ns nsinspect.Inode) (index int, written bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, ok := t.byNS[ns]
+	if !ok {
+		return -1, false
+	}
+	return i, len(t.list[i].UID) > 0 && len(t.list[i].GID) > 0
+}
+
+// put enters the maps of a user namespace, in place of what it had before.
+func (t *mapTable) put(m nsinspect.IDMaps) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.putLocked(m)
+}
+
+func (t *mapTable) putLocked(m nsinspect.IDMaps) int {
+	if i, ok := t.byNS[m.UserNS]; ok {
+		t.list[i] = m
+		return i
+	}
+	t.byNS[m.UserNS] = t.add(m)
+	return t.byNS[m.UserNS]
 }
 
 func (t *mapTable) add(m nsinspect.IDMaps) int {

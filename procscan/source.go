@@ -212,26 +212,3 @@ func (r *iterated) complete(i int) {
 		}
 	}
 }
-
-// written is the index of the maps of a user namespace, and whether both are written.
-func (t *mapTable) written(ns nsinspect.Inode) (index int, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	i, ok := t.byNS[ns]
-	if !ok {
-		return -1, false
-	}
-	return i, len(t.list[i].UID) > 0 && len(t.list[i].GID) > 0
-}
-
-// put enters the maps of a user namespace.
-func (t *mapTable) put(m nsinspect.IDMaps) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i, ok := t.byNS[m.UserNS]; ok {
-		t.list[i] = m
-		return i
-	}
-	t.byNS[m.UserNS] = t.add(m)
-	return t.byNS[m.UserNS]
-}

@@ -124,7 +124,8 @@ func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Fo
 		ociState(&claim, state.Data)
 		claim.Runtime = strings.TrimPrefix(path.Base(path.Dir(path.Dir(path.Dir(state.Path)))), "runtime-")
 	}
-	if host := dockerHostConfigOf(e, f); host != nil {
+	host := dockerHostConfigOf(e, f)
+	if host != nil {
 		for _, destination := range sortedKeys(host.Tmpfs) {
 			claim.Mounts = append(claim.Mounts, nsinspect.EngineMount{Type: "tmpfs", Destination: destination})
 		}
@@ -132,7 +133,7 @@ func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Fo
 			claim.Start = c.start(e, f, host)
 		}
 	}
-	claim.UIDMap, claim.GIDMap = dockerMaps(e, r, f, &claim)
+	claim.UIDMap, claim.GIDMap = dockerMaps(e, r, f, host, &claim)
 	claim.Chain = dockerChain(e, r, c.ID)
 	return Found{Claim: claim, By: f.By}
 }
@@ -140,12 +141,11 @@ func (c *dockerRecord) found(e *dockerEvidence, r dockerRoot, f, state *File) Fo
 // dockerMaps are the maps that a daemon gives a container. The state of runc, which is there while it runs, has them. For
 // one that is not running the daemon's data root tells: with userns-remap it is DATA/UID.GID, the first ids of the ranges
 // that /etc/subuid and /etc/subgid grant, unless the container was made with --userns=host.
-func dockerMaps(e *dockerEvidence, r dockerRoot, f *File, c *nsinspect.Claim) (uid, gid idmap.Map) {
+func dockerMaps(e *dockerEvidence, r dockerRoot, f *File, host *dockerHostConfig, c *nsinspect.Claim) (uid, gid idmap.Map) {
 	own := e.mapsOf(r.owner, e.program(r.daemon))
 	dir := path.Dir(f.Path)
 	first := strings.Split(path.Base(path.Dir(path.Dir(dir))), ".")
 	remapped := path.Dir(path.Dir(dir)) != r.data && len(first) == 2
-	host := dockerHostConfigOf(e, f)
 	if c.InitPID != 0 || !remapped || host != nil && host.UsernsMode == "host" {
 		return composed(own, c.UIDMap, c.GIDMap)
 	}

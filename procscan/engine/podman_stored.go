@@ -16,23 +16,39 @@ type storedContainer struct {
 	Names    []string `json:"names"`
 	Layer    string   `json:"layer"`
 	Metadata string   `json:"metadata"`
+
+	dir      string // its own
+	layerDir string // of its top layer, "" when that is not known
 }
 
-// podmanLayers are the directories of the top layers of the containers of a storage, by container. The driver vfs, which
-// rootless podman takes where it has no overlay, keeps each layer whole.
+// podmanStorage are the containers that a storage tells of. The driver vfs, which rootless podman takes where it has no
+// overlay, keeps each layer whole.
+func podmanStorage(e *Evidence, r podmanRoot) []storedContainer {
+	var all []storedContainer
+	layers := map[string]string{"overlay-containers": "/overlay/", "vfs-containers": "/vfs/dir/"}
+	for _, f := range e.matchingOf(r.graph+"/*-containers/containers.json", r.owner) {
+		var list []storedContainer
+		if json.Unmarshal(f.Data, &list) != nil {
+			continue
+		}
+		dir := path.Dir(f.Path)
+		for _, s := range list {
+			s.dir = path.Join(dir, s.ID)
+			if below, ok := layers[path.Base(dir)]; ok && hexID(s.Layer) {
+				s.layerDir = r.graph + below + s.Layer
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// podmanLayers are the directories of the top layers of the containers of a storage, by container.
 func podmanLayers(e *Evidence, r podmanRoot) map[string]string {
 	layers := make(map[string]string)
-	for _, driver := range []struct{ containers, layers string }{{"/overlay-containers", "/overlay/"}, {"/vfs-containers", "/vfs/dir/"}} {
-		for _, f := range e.matchingOf(r.graph+driver.containers+"/containers.json", r.owner) {
-			var list []storedContainer
-			if json.Unmarshal(f.Data, &list) != nil {
-				continue
-			}
-			for _, s := range list {
-				if hexID(s.Layer) {
-					layers[s.ID] = r.graph + driver.layers + s.Layer
-				}
-			}
+	for _, s := range podmanStorage(e, r) {
+		if s.layerDir != "" {
+			layers[s.ID] = s.layerDir
 		}
 	}
 	return layers
@@ -42,35 +58,27 @@ func podmanLayers(e *Evidence, r podmanRoot) map[string]string {
 // in its bundle; how one ended is in the database only.
 func podmanStored(e *Evidence, r podmanRoot) []nsinspect.Claim {
 	var claims []nsinspect.Claim
-	layers := podmanLayers(e, r)
-	for _, f := range e.matchingOf(r.graph+"/*-containers/containers.json", r.owner) {
-		var list []storedContainer
-		if json.Unmarshal(f.Data, &list) != nil {
+	for _, s := range podmanStorage(e, r) {
+		var meta struct {
+			Image string  `json:"image-name"`
+			Name  string  `json:"name"`
+			Pod   *string `json:"pod-name"` // CRI-O's have one
+		}
+		if json.Unmarshal([]byte(s.Metadata), &meta) != nil || meta.Name == "" || meta.Pod != nil || s.ID == "" {
 			continue
 		}
-		for _, s := range list {
-			var meta struct {
-				Image string  `json:"image-name"`
-				Name  string  `json:"name"`
-				Pod   *string `json:"pod-name"` // CRI-O's have one
-			}
-			if json.Unmarshal([]byte(s.Metadata), &meta) != nil || meta.Name == "" || meta.Pod != nil || s.ID == "" {
-				continue
-			}
-			claim := nsinspect.Claim{ID: s.ID, Name: meta.Name}
-			claim.EngineFacts = nsinspect.EngineFacts{State: "created", Image: meta.Image, Evidence: "state"}
-			bundle := path.Join(path.Dir(f.Path), s.ID, "userdata")
-			if config := e.fileBy(bundle+"/config.json", r.owner); config != nil {
-				c := parseOCIConfig(config.Data)
-				if c != nil && !podmanStarted(&claim, c, r, bundle) {
+		claim := nsinspect.Claim{ID: s.ID, Name: meta.Name}
+		claim.EngineFacts = nsinspect.EngineFacts{State: "created", Image: meta.Image, Evidence: "state"}
+		bundle := path.Join(s.dir, "userdata")
+		if config := e.fileBy(bundle+"/config.json", r.owner); config != nil {
+			if c := parseOCIConfig(config.Data); c != nil {
+				if !podmanStarted(&claim, c, r, bundle) {
 					continue
 				}
-				if c != nil {
-					claim.Start = c.start(layers[s.ID])
-				}
+				claim.Start = c.start(s.layerDir)
 			}
-			claims = append(claims, claim)
 		}
+		claims = append(claims, claim)
 	}
 	return claims
 }

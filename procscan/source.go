@@ -23,9 +23,11 @@ const (
 	capPerfmon  = 1 << unix.CAP_PERFMON // Linux 5.8, as is
 	capBPF      = 1 << unix.CAP_BPF
 
-	initPIDNS  nsinspect.Inode = 0xEFFFFFFC // PROC_PID_INIT_INO in include/linux/proc_ns.h
-	initTimeNS nsinspect.Inode = 0xEFFFFFFA // PROC_TIME_INIT_INO
+	initTimeNS nsinspect.Inode = 0xEFFFFFFA // PROC_TIME_INIT_INO in include/linux/proc_ns.h
 )
+
+// InitPIDNS is the inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+const InitPIDNS nsinspect.Inode = 0xEFFFFFFC
 
 // readRows reads the processes from one source or the other.
 func (s *scanner) readRows(ctx context.Context, w *worker, pids []int) ([]nsinspect.Process, error) {
@@ -68,7 +70,7 @@ func (s *scanner) notByIterator() string {
 		return "only some processes are asked for"
 	case s.opts.Facts&(Args|Threads) != 0:
 		return "command lines or threads are asked for"
-	case !s.samePIDs || o.Namespaces.PID != initPIDNS:
+	case !s.samePIDs || o.Namespaces.PID != InitPIDNS:
 		return "the procfs does not show the initial PID namespace to an observer in it"
 	case !o.InitialNS:
 		return "the observer is in a user namespace"

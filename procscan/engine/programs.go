@@ -54,12 +54,9 @@ func (r *reader) programs(list []Engine) []Program {
 	return slices.DeleteFunc(slices.Clone(programs), func(p Program) bool { return r.held(list, programs, &p) })
 }
 
-// initPIDNS is the inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h).
-const initPIDNS nsinspect.Inode = 0xEFFFFFFC
-
 // elsewhere says so when the procfs shows a container's processes, and not those of the host whose root directory it is.
 func (r *reader) elsewhere(hostRoot unix.Stat_t) {
-	if ns := r.snap.Observer.ProcPIDNS; r.o.HostRoot == "/" || ns == 0 || ns == initPIDNS {
+	if ns := r.snap.Observer.ProcPIDNS; r.o.HostRoot == "/" || ns == 0 || ns == procscan.InitPIDNS {
 		return
 	}
 	var root unix.Stat_t

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan"
 )
 
 // BPF is the source for who may load programs: BPF programs on BTF tracepoints (Linux 5.11 with BTF), which see every
@@ -45,20 +46,25 @@ func (o *Options) programs() []string {
 	return []string{"newtask", "exec", "on_exit", "enter", "leave"}
 }
 
-// initPIDNS is the inode of the initial PID namespace (include/uapi/linux/nsfs.h), which PIDs of records are of.
-const initPIDNS = 4026531836
+// needInitialPIDNS is an error where the PIDs of records, which are of the initial PID namespace, are not this process's.
+func needInitialPIDNS(whose string) error {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return &os.PathError{Op: "stat", Path: "/proc/self/ns/pid", Err: err}
+	}
+	if st.Ino != uint64(procscan.InitPIDNS) {
+		return fmt.Errorf("not in the initial PID namespace, whose PIDs %s", whose)
+	}
+	return nil
+}
 
 // OpenBPF loads and attaches the programs. What happens from its return on is seen.
 func OpenBPF(o Options) (*BPF, error) {
 	if object == nil {
 		return nil, errors.New("no BPF programs for this architecture")
 	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: "/proc/self/ns/pid", Err: err}
-	}
-	if st.Ino != initPIDNS {
-		return nil, errors.New("not in the initial PID namespace, whose PIDs BPF programs see")
+	if err := needInitialPIDNS("BPF programs see"); err != nil {
+		return nil, err
 	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {

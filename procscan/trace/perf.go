@@ -62,12 +62,8 @@ func perfPoints() []string {
 // OpenPerf opens the tracepoints. What happens from its return on is seen. The tracefs has to be mounted, at its own place or
 // in debugfs: nsview mounts nothing.
 func OpenPerf() (*Perf, error) {
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: "/proc/self/ns/pid", Err: err}
-	}
-	if st.Ino != initPIDNS {
-		return nil, errors.New("not in the initial PID namespace, whose PIDs tracepoints tell")
+	if err := needInitialPIDNS("tracepoints tell"); err != nil {
+		return nil, err
 	}
 	dir, err := tracefs()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan"
 )
 
 // perfState makes events of samples: it knows of every thread what the samples before have told.
@@ -212,7 +213,7 @@ func (p *perfState) born(t *perfTask, s *sample) error {
 	}
 	switch {
 	case child.inside != 0:
-	case child.ns.PID == initPIDNS:
+	case child.ns.PID == uint32(procscan.InitPIDNS):
 		child.inside = s.child
 	case s.flags&unix.CLONE_NEWPID != 0:
 		child.inside = 1

@@ -37,10 +37,18 @@ func (n inodes) with(other *inodes) inodes {
 
 // entered is the namespace that a setns asked for by its kind, 0 when that is not known.
 func entered(call *perfCall, t *perfTask) uint32 {
-	return map[uint64]uint32{
-		unix.CLONE_NEWUSER: t.ns.User, unix.CLONE_NEWNS: t.ns.Mnt, unix.CLONE_NEWNET: t.ns.Net, unix.CLONE_NEWUTS: t.ns.UTS, unix.CLONE_NEWIPC: t.ns.IPC,
-		unix.CLONE_NEWCGROUP: t.ns.Cgroup, unix.CLONE_NEWPID: t.ns.PIDForChildren, unix.CLONE_NEWTIME: t.ns.TimeForChildren,
-	}[call.args[1]]
+	if inode := t.ns.byFlag()[call.args[1]]; inode != nil {
+		return *inode
+	}
+	return 0
+}
+
+// byFlag are the namespaces that a thread which stays the same can change, by the flag of that kind.
+func (n *inodes) byFlag() map[uint64]*uint32 {
+	return map[uint64]*uint32{
+		unix.CLONE_NEWUSER: &n.User, unix.CLONE_NEWNS: &n.Mnt, unix.CLONE_NEWNET: &n.Net, unix.CLONE_NEWUTS: &n.UTS, unix.CLONE_NEWIPC: &n.IPC,
+		unix.CLONE_NEWCGROUP: &n.Cgroup, unix.CLONE_NEWPID: &n.PIDForChildren, unix.CLONE_NEWTIME: &n.TimeForChildren,
+	}
 }
 
 // allNew is every kind of namespace.
@@ -62,10 +70,7 @@ func kindsOf(nr uint32, args *[6]uint64) uint64 {
 
 // unknown is the namespaces without what a thread that stays the same can change of them.
 func (n inodes) unknown(flags uint64) inodes {
-	for flag, inode := range map[uint64]*uint32{
-		unix.CLONE_NEWUSER: &n.User, unix.CLONE_NEWNS: &n.Mnt, unix.CLONE_NEWNET: &n.Net, unix.CLONE_NEWUTS: &n.UTS, unix.CLONE_NEWIPC: &n.IPC,
-		unix.CLONE_NEWCGROUP: &n.Cgroup, unix.CLONE_NEWPID: &n.PIDForChildren, unix.CLONE_NEWTIME: &n.TimeForChildren,
-	} {
+	for flag, inode := range n.byFlag() {
 		if flags&flag != 0 {
 			*inode = 0
 		}

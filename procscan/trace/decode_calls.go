@@ -26,6 +26,28 @@ func cloneName(nr uint32) string {
 	return "clone"
 }
 
+// cloneFlags are the flags of a call that makes processes, 0 where they are not known.
+func (r *record) cloneFlags() uint64 {
+	switch {
+	case r.Nr == unix.SYS_CLONE:
+		return r.Args[0] &^ csignal
+	case r.Nr == unix.SYS_CLONE3 && len(r.texts[0]) >= 8:
+		return binary.LittleEndian.Uint64(r.texts[0])
+	case isVfork(r.Nr):
+		return unix.CLONE_VFORK | unix.CLONE_VM
+	}
+	return 0
+}
+
+// toldAtOnce reports whether the call is a birth or an exec: when one succeeds, that is told before the call returns.
+func toldAtOnce(nr uint32) bool {
+	switch nr {
+	case unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_EXECVE, unix.SYS_EXECVEAT:
+		return true
+	}
+	return isFork(nr) || isVfork(nr)
+}
+
 // call decodes a system call that is not told by a tracepoint of its own.
 func (r *record) call(e *events.Event) {
 	a := &e.Args
@@ -36,11 +58,8 @@ func (r *record) call(e *events.Event) {
 		fd := int(int32(r.Args[0]))
 		e.Type, e.Name, e.Flags = events.Setns, "setns", events.CloneFlags(r.Args[1]&0xffffffff)
 		a.FD, a.NS = &fd, nsinspect.Inode(r.X[0])
-	case unix.SYS_CLONE3:
-		e.Type, e.Name = events.Clone, "clone3"
-		if len(r.texts[0]) >= 8 {
-			e.Flags = events.CloneFlags(binary.LittleEndian.Uint64(r.texts[0]))
-		}
+	case unix.SYS_CLONE, unix.SYS_CLONE3:
+		e.Type, e.Name, e.Flags = events.Clone, cloneName(r.Nr), events.CloneFlags(r.cloneFlags())
 	case unix.SYS_EXECVE:
 		e.Type, e.Name, a.Path = events.Exec, "execve", r.text(0, a)
 	case unix.SYS_EXECVEAT:
@@ -50,8 +69,6 @@ func (r *record) call(e *events.Event) {
 		if len(a.Name) > 15 { // TASK_COMM_LEN
 			a.Name, a.Truncated = a.Name[:15], false
 		}
-	case unix.SYS_CLONE:
-		e.Type, e.Name, e.Flags = events.Clone, "clone", events.CloneFlags(r.Args[0]&^csignal)
 	default:
 		if isFork(r.Nr) || isVfork(r.Nr) {
 			e.Type, e.Name = events.Clone, cloneName(r.Nr)
@@ -138,7 +155,7 @@ func (r *record) cred(e *events.Event) {
 
 // idArg is an id as it was asked for; the one that keeps what is there is -1.
 func idArg(arg uint64) int64 {
-	if uint32(arg) == 1<<32-1 {
+	if uint32(arg) == noID {
 		return -1
 	}
 	return int64(uint32(arg))

@@ -84,10 +84,10 @@ func chmodOps(mode uint64) [][]string { return [][]string{{"chmod", fmt.Sprintf(
 
 func chownOps(op string, uid, gid uint64) [][]string {
 	id := func(arg uint64) string {
-		if uint32(arg) == 1<<32-1 {
-			return "-"
+		if id := idArg(arg); id >= 0 {
+			return strconv.FormatInt(id, 10)
 		}
-		return strconv.FormatUint(uint64(uint32(arg)), 10)
+		return "-"
 	}
 	return [][]string{{op, id(uid), id(gid)}}
 }

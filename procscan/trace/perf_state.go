@@ -310,7 +310,7 @@ func (p *perfState) exited(t *perfTask, s *sample) error {
 	return p.see(e)
 }
 
-// returned tells of a call that has ended. Births and execs have been told already.
+// returned tells of a call that has ended.
 func (p *perfState) returned(t *perfTask, s *sample) error {
 	call := t.call
 	t.call = nil
@@ -328,19 +328,10 @@ func (p *perfState) returned(t *perfTask, s *sample) error {
 		}
 		call = &perfCall{nr: s.nr, before: t.ns, comm: t.comm}
 	}
-	switch s.nr {
-	case unix.SYS_PRCTL:
-		if call.args[0] != unix.PR_SET_NAME {
-			return nil
-		}
-	case unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_EXECVE, unix.SYS_EXECVEAT:
-		if !failed || s.nr == unix.SYS_CLONE && call.args[0]&unix.CLONE_THREAD != 0 {
-			return nil
-		}
-	default:
-		if !failed && (isFork(s.nr) || isVfork(s.nr)) {
-			return nil
-		}
+	switch {
+	case s.nr == unix.SYS_PRCTL && call.args[0] != unix.PR_SET_NAME, s.nr == unix.SYS_CLONE && call.args[0]&unix.CLONE_THREAD != 0,
+		!failed && toldAtOnce(s.nr):
+		return nil
 	}
 	if !failed {
 		p.changed(t, s, call)

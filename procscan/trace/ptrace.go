@@ -168,7 +168,7 @@ func (p *Ptrace) atEvent(tid int, t *task, cause int) error {
 	r := p.record(tid, kindClone)
 	r.Nr, r.Before = call.Nr, call.Before
 	r.After = inodesOf(child)
-	r.Args[0] = cloneFlagsOf(call)
+	r.Args[0] = call.cloneFlags()
 	r.X[0], r.X[1], r.X[2] = uint32(child), uint32(insideOf(child)), uint32(statusNumber(child, "PPid:"))
 	return p.tell(r)
 }

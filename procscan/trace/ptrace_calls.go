@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path"
@@ -99,11 +98,9 @@ func (p *Ptrace) begun(tid int, info *callInfo) *record {
 	return r
 }
 
-// ended tells of a call that has returned. Births and execs have been told already.
+// ended tells of a call that has returned.
 func (p *Ptrace) ended(tid int, call *record, ret int64) error {
-	switch {
-	case ret < 0:
-	case call.Nr == unix.SYS_CLONE, call.Nr == unix.SYS_CLONE3, call.Nr == unix.SYS_EXECVE, call.Nr == unix.SYS_EXECVEAT, isFork(call.Nr), isVfork(call.Nr):
+	if ret >= 0 && toldAtOnce(call.Nr) {
 		return nil
 	}
 	now := p.record(tid, call.Kind)
@@ -114,28 +111,13 @@ func (p *Ptrace) ended(tid int, call *record, ret int64) error {
 // wanted is the calls that bpf/trace.bpf.c watches.
 func wanted(nr uint32) bool {
 	switch nr {
-	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_SETUID, unix.SYS_SETGID,
+	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_SETUID, unix.SYS_SETGID,
 		unix.SYS_SETREUID, unix.SYS_SETREGID, unix.SYS_SETGROUPS, unix.SYS_SETRESUID, unix.SYS_SETRESGID, unix.SYS_SETFSUID, unix.SYS_SETFSGID,
 		unix.SYS_PIVOT_ROOT, unix.SYS_PRCTL, unix.SYS_CHROOT, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_OPEN_TREE,
 		unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_FSMOUNT, unix.SYS_MOUNT_SETATTR:
 		return true
 	}
-	return isFork(nr) || isVfork(nr)
-}
-
-func cloneFlagsOf(call *record) uint64 {
-	switch call.Nr {
-	case unix.SYS_CLONE:
-		return call.Args[0] &^ csignal
-	case unix.SYS_CLONE3:
-		if len(call.texts[0]) >= 8 {
-			return binary.LittleEndian.Uint64(call.texts[0])
-		}
-	}
-	if isVfork(call.Nr) {
-		return unix.CLONE_VFORK | unix.CLONE_VM
-	}
-	return 0
+	return toldAtOnce(nr)
 }
 
 // record is who does something now, as /proc has it.

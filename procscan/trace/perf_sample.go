@@ -2,8 +2,6 @@ package trace
 
 import (
 	"encoding/binary"
-	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -150,32 +148,17 @@ func (l *look) since(s *sample) *look {
 
 // look is what /proc says of a thread at one moment.
 type look struct {
-	at           uint64 // CLOCK_MONOTONIC when it was over
-	found        bool
-	pid          uint32
-	inside, ppid uint32
-	ids          [8]uint32
-	comm         [16]byte
-	ns           inodes
-	argv         []byte
+	who
+	at    uint64 // CLOCK_MONOTONIC when it was over
+	found bool
+	argv  []byte
 }
 
-// lookAt reads it. The thread may end while it is read: then nothing is found.
+// lookAt reads it.
 func lookAt(tid uint32) *look {
 	l := &look{}
-	status := statusOf(int(tid))
-	l.pid, l.ppid = uint32(number(status["Tgid:"], 0)), uint32(number(status["PPid:"], 0))
-	l.inside = uint32(number(status["NSpid:"], -1))
-	if l.pid != tid {
-		l.inside = uint32(insideOf(int(l.pid)))
-	}
-	for i := range 4 {
-		l.ids[i], l.ids[4+i] = uint32(number(status["Uid:"], i)), uint32(number(status["Gid:"], i))
-	}
-	copy(l.comm[:15], status["Name:"])
-	l.ns = inodesOf(int(tid))
-	l.argv, _ = os.ReadFile("/proc/" + strconv.Itoa(int(tid)) + "/cmdline") // found says whether it counts
-	l.found = status != nil && l.ns.User != 0 && l.ns.Mnt != 0
+	l.who, l.found = whoIs(int(tid))
+	l.argv = cmdlineOf(int(tid))
 	l.at = monotonic()
 	return l
 }

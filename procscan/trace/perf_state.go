@@ -26,15 +26,12 @@ type perfState struct {
 	see     func(*events.Event) error
 }
 
-// perfTask is a thread. What is 0 of its namespaces, its PID inside and its parent is not known, as ids are that are noID.
+// perfTask is a thread.
 type perfTask struct {
-	pid, inside, ppid uint32
-	since             uint64 // before, it may have been otherwise
-	comm              [16]byte
-	ns                inodes
-	ids               [8]uint32
-	call              *perfCall
-	unsure            bool // whether it was in a call before
+	who
+	since  uint64 // before, it may have been otherwise
+	call   *perfCall
+	unsure bool // whether it was in a call before
 }
 
 // perfCall is a system call that a thread is in.
@@ -46,26 +43,17 @@ type perfCall struct {
 	name   []byte // that it has got by it
 }
 
-// noID is the id that nobody has (INVALID_UID).
-const noID = 1<<32 - 1
-
-func noIDs() [8]uint32 { return [8]uint32{noID, noID, noID, noID, noID, noID, noID, noID} }
-
 // newPerfState looks at the threads that are there.
 func newPerfState() *perfState {
 	p := &perfState{boot: clockStart(unix.CLOCK_MONOTONIC), tasks: map[uint32]*perfTask{}, status: map[uint32]int64{}, entered: map[uint32]*sample{}}
 	dirs, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*") // the pattern is right
 	for _, dir := range dirs {
 		tid, _ := strconv.Atoi(filepath.Base(dir)) // digits
-		if l := lookAt(uint32(tid)); l.found {
-			p.tasks[uint32(tid)] = taskOf(l)
+		if w, found := whoIs(tid); found {
+			p.tasks[uint32(tid)] = &perfTask{who: w, since: monotonic()}
 		}
 	}
 	return p
-}
-
-func taskOf(l *look) *perfTask {
-	return &perfTask{pid: l.pid, inside: l.inside, ppid: l.ppid, since: l.at, comm: l.comm, ns: l.ns, ids: l.ids}
 }
 
 // take looks at whom the samples are about, and tells of those before, which nothing can contradict any more.
@@ -147,16 +135,14 @@ func (p *perfState) prune(s *sample) {
 func (p *perfState) tell(s *sample) error {
 	t := p.tasks[s.tid]
 	if t == nil {
-		t = &perfTask{pid: s.pid, ids: noIDs()}
+		t = &perfTask{who: who{pid: s.pid, ids: noIDs()}, unsure: p.unsure}
 		if s.look != nil && s.subject == s.tid {
-			t = taskOf(s.look)
-			t.since = 0 // what can have changed since the sample is not in it
+			t.who = s.look.who // what can have changed since the sample is not in it
 		}
-		t.unsure = p.unsure
 		p.tasks[s.tid] = t
 	}
 	if s.time < t.since { // it was seen later than this: what it was then is not known
-		t = &perfTask{pid: t.pid, inside: t.inside, ppid: t.ppid, comm: t.comm, ids: noIDs(), call: t.call}
+		t = &perfTask{who: who{pid: t.pid, inside: t.inside, ppid: t.ppid, comm: t.comm, ids: noIDs()}, call: t.call}
 		if s.point == "task/task_newtask" || s.point == "sched/sched_process_exit" {
 			return nil // of before the trace began
 		}
@@ -184,14 +170,6 @@ func (p *perfState) tell(s *sample) error {
 		return p.returned(t, s)
 	}
 	return nil
-}
-
-// record is who does something.
-func (t *perfTask) record(s *sample, kind uint32) *record {
-	r := &record{}
-	r.Kind, r.Time, r.PID, r.TID, r.Inside, r.PPID = kind, s.time, t.pid, s.tid, t.inside, t.ppid
-	r.Before, r.After, r.IDs, r.Comm = t.ns, t.ns, t.ids, t.comm
-	return r
 }
 
 func (p *perfState) born(t *perfTask, s *sample) error {
@@ -226,7 +204,7 @@ func (p *perfState) born(t *perfTask, s *sample) error {
 	}
 	p.tasks[s.child] = &child
 	delete(p.status, s.child)
-	r := t.record(s, kindClone)
+	r := t.record(kindClone, s.tid, s.time)
 	if t.call != nil {
 		r.Nr = t.call.nr
 	}
@@ -248,7 +226,7 @@ func (p *perfState) renamed(t *perfTask, s *sample) {
 func (p *perfState) executed(s *sample) error {
 	t := p.tasks[s.old]
 	if t == nil {
-		t = &perfTask{ids: noIDs()}
+		t = &perfTask{who: who{ids: noIDs()}}
 	}
 	if s.old != s.subject {
 		delete(p.tasks, s.old)
@@ -268,8 +246,7 @@ func (p *perfState) executed(s *sample) error {
 		t.ids, t.ns, t.inside = s.look.ids, t.ns.with(&s.look.ns), s.look.inside
 		t.ppid = cmp.Or(t.ppid, s.look.ppid)
 	}
-	r := t.record(s, kindExec)
-	r.TID = s.subject
+	r := t.record(kindExec, s.subject, s.time)
 	if call != nil {
 		r.Nr, r.Before = call.nr, call.before
 	}
@@ -299,7 +276,7 @@ func (p *perfState) exited(t *perfTask, s *sample) error {
 			of.ppid = 0 // who takes it is not told
 		}
 	}
-	r := t.record(s, kindExit)
+	r := t.record(kindExit, s.tid, s.time)
 	status, known := p.status[s.pid]
 	delete(p.status, s.pid)
 	r.Ret = status
@@ -336,7 +313,7 @@ func (p *perfState) returned(t *perfTask, s *sample) error {
 	if !failed {
 		p.changed(t, s, call)
 	}
-	r := t.record(s, kindSyscall)
+	r := t.record(kindSyscall, s.tid, s.time)
 	r.Nr, r.Args, r.Ret, r.Before, r.Comm = s.nr, call.args, s.result, call.before, call.comm
 	if seccomp {
 		r.Seccomp = 1

@@ -14,7 +14,7 @@ func TestPerfForgetsWhenSamplesAreLost(t *testing.T) {
 	const tid = 1<<22 + 1 // nobody has it
 	host := inodes{User: 1, PID: 2, PIDForChildren: 2, Mnt: 3, Net: 4, UTS: 5, IPC: 6, Cgroup: 7, Time: 8, TimeForChildren: 8}
 	run := func(lostNow uint64) []*events.Event {
-		p := &perfState{tasks: map[uint32]*perfTask{tid: {pid: tid, ns: host}}, status: map[uint32]int64{}, entered: map[uint32]*sample{}}
+		p := &perfState{tasks: map[uint32]*perfTask{tid: {who: who{pid: tid, ns: host}}}, status: map[uint32]int64{}, entered: map[uint32]*sample{}}
 		var told []*events.Event
 		see := func(e *events.Event) error {
 			told = append(told, e)

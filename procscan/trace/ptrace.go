@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -125,7 +124,7 @@ func (p *Ptrace) stopped(tid int, ws syscall.WaitStatus) error {
 		r.Kind, r.Time, r.Ret = kindExit, uint64(time.Since(p.boot)), int64(ws)
 		return p.tell(r)
 	case t == nil: // a new one; its first stop is not a signal of anybody's
-		p.tasks[tid] = &task{pid: p.processOf(tid)}
+		p.tasks[tid] = &task{pid: processOf(tid)}
 		p.resume(tid, 0)
 		return nil
 	case ws.StopSignal() == unix.SIGTRAP|0x80:
@@ -145,7 +144,6 @@ func (p *Ptrace) stopped(tid int, ws syscall.WaitStatus) error {
 func (p *Ptrace) atEvent(tid int, t *task, cause int) error {
 	if cause == unix.PTRACE_EVENT_EXIT {
 		t.last = p.record(tid, kindExit)
-		t.last.Before = t.last.After
 		return nil
 	}
 	message, err := unix.PtraceGetEventMsg(tid)
@@ -161,24 +159,22 @@ func (p *Ptrace) atEvent(tid int, t *task, cause int) error {
 		p.tasks[tid] = &task{pid: tid}
 		return p.executed(tid, call)
 	}
-	child := int(message)
-	if p.processOf(child) != child {
+	child, _ := whoIs(int(message))
+	if child.pid != 0 && child.pid != uint32(message) {
 		return nil // a thread
 	}
 	r := p.record(tid, kindClone)
-	r.Nr, r.Before = call.Nr, call.Before
-	r.After = inodesOf(child)
+	r.Nr, r.Before, r.After = call.Nr, call.Before, child.ns
 	r.Args[0] = call.cloneFlags()
-	r.X[0], r.X[1], r.X[2] = uint32(child), uint32(insideOf(child)), uint32(statusNumber(child, "PPid:"))
+	r.X[0], r.X[1], r.X[2] = uint32(message), child.inside, child.ppid
 	return p.tell(r)
 }
 
 // executed tells of a program that has been executed by the call.
 func (p *Ptrace) executed(tid int, call *record) error {
 	r := p.record(tid, kindExec)
-	r.Nr, r.Before = call.Nr, r.After
-	r.texts[0] = call.texts[0]
-	r.texts[1], _ = os.ReadFile("/proc/" + strconv.Itoa(tid) + "/cmdline") // none is shown when it has been killed
+	r.Nr = call.Nr
+	r.texts[0], r.texts[1] = call.texts[0], cmdlineOf(tid)
 	r.X[0] = uint32(len(r.texts[1]))
 	return p.tell(r)
 }

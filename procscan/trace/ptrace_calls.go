@@ -37,7 +37,7 @@ func (p *Ptrace) atCall(tid int, t *task) error {
 // begun is a call with what it was given, nil for one that is none of ours by its arguments.
 func (p *Ptrace) begun(tid int, info *callInfo) *record {
 	r := p.record(tid, kindSyscall)
-	r.Nr, r.Args, r.Before = uint32(info.Nr), info.Args, r.After
+	r.Nr, r.Args = uint32(info.Nr), info.Args
 	a := &r.Args
 	text := func(i int, address uint64) { r.texts[i] = readText(tid, address, maxText) }
 	bytes := func(i int, address, n uint64) { r.texts[i] = readMemory(tid, address, int(min(n, 4095))) }
@@ -122,19 +122,13 @@ func wanted(nr uint32) bool {
 
 // record is who does something now, as /proc has it.
 func (p *Ptrace) record(tid int, kind uint32) *record {
-	r := &record{}
-	r.Kind, r.Time = kind, uint64(time.Since(p.boot))
-	pid := tid
-	if t := p.tasks[tid]; t != nil {
-		pid = t.pid
+	now := time.Since(p.boot)
+	w, _ := whoIs(tid)
+	if w.pid == 0 { // it has been killed
+		w.pid = uint32(tid)
+		if t := p.tasks[tid]; t != nil {
+			w.pid = uint32(t.pid)
+		}
 	}
-	status := statusOf(tid)
-	r.PID, r.TID, r.PPID, r.Inside = uint32(pid), uint32(tid), uint32(number(status["PPid:"], 0)), uint32(insideOf(pid))
-	for i := range 4 {
-		r.IDs[i], r.IDs[4+i] = uint32(number(status["Uid:"], i)), uint32(number(status["Gid:"], i))
-	}
-	r.After = inodesOf(tid)
-	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", tid)) // gone with the process
-	copy(r.Comm[:15], strings.TrimSuffix(string(comm), "\n"))
-	return r
+	return w.record(kind, uint32(tid), uint64(now))
 }

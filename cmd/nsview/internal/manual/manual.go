@@ -61,32 +61,31 @@ func blocks(text string) []block {
 	var all []block
 	open := false // whether a line goes on with the last block
 	for line := range strings.SplitSeq(strings.Trim(text, "\n"), "\n") {
-		kind := paragraph
-		switch {
-		case strings.TrimSpace(line) == "":
+		if strings.TrimSpace(line) == "" {
 			open = false
 			continue
+		}
+		last := &block{kind: -1} // of no text yet
+		if len(all) > 0 {
+			last = &all[len(all)-1]
+		}
+		kind, goesOn := paragraph, open && last.kind == paragraph
+		switch indented := strings.HasPrefix(line, "  "); {
 		case strings.HasPrefix(line, "- "):
-			kind, line = item, line[2:]
-		case strings.HasPrefix(line, "  ") && open && all[len(all)-1].kind == item:
-			kind, line = item, strings.TrimSpace(line)
-			all[len(all)-1].lines = append(all[len(all)-1].lines, line)
-			continue
-		case strings.HasPrefix(line, "  "):
-			kind = verbatim
+			kind, goesOn, line = item, false, line[2:]
+		case indented && open && last.kind == item:
+			goesOn, line = true, strings.TrimSpace(line)
+		case indented:
+			kind, goesOn = verbatim, last.kind == verbatim
+			if goesOn && !open {
+				last.lines = append(last.lines, "")
+			}
 		}
-		if open && all[len(all)-1].kind == kind && kind != item {
-			last := &all[len(all)-1]
+		if goesOn {
 			last.lines = append(last.lines, line)
-			continue
+		} else {
+			all = append(all, block{kind, []string{line}})
 		}
-		if !open && kind == verbatim && len(all) > 0 && all[len(all)-1].kind == verbatim {
-			last := &all[len(all)-1]
-			last.lines = append(last.lines, "", line)
-			open = true
-			continue
-		}
-		all = append(all, block{kind, []string{line}})
 		open = true
 	}
 	return all

@@ -17,13 +17,11 @@ import (
 // a YAML value but for the indentation, and what a YAML parser might take for something else than the string it is stands
 // in double quotes.
 func YAML(w io.Writer, v any) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := json.Marshal(v)
+	if err != nil {
 		return err
 	}
-	dec := json.NewDecoder(&buf)
+	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	y := yamlWriter{out: bufio.NewWriter(w), dec: dec}
 	if err := y.value("", ""); err != nil {

@@ -198,14 +198,6 @@ func volumeSource(v *nsinspect.Volume) string {
 // doctor found an error or a warning about is marked.
 func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *picture.Graph {
 	g := &picture.Graph{Title: "Volumes: path on the host, mount, container"}
-	seen := make(map[string]bool)
-	node := func(n picture.Node) string {
-		if !seen[n.ID] {
-			seen[n.ID] = true
-			g.Nodes = append(g.Nodes, n)
-		}
-		return n.ID
-	}
 	for i := range rows {
 		c := &rows[i]
 		for j := range c.Volumes {
@@ -215,7 +207,7 @@ func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *pi
 			if host != nil {
 				lines = append(lines, ownerLine(host))
 			}
-			source := node(picture.Node{ID: "path " + volumeSource(v), Kind: "path", Lines: lines})
+			source := g.Add(picture.Node{ID: "path " + volumeSource(v), Kind: "path", Lines: lines})
 			lines = []string{v.Point}
 			if inside != nil {
 				lines = append(lines, ownerLine(inside))
@@ -224,13 +216,13 @@ func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *pi
 				lines = append(lines, flags)
 			}
 			found := findingsAt(findings, c.Viewer, v.Point)
-			mount := node(picture.Node{ID: "mount " + c.Viewer + " " + v.Point, Kind: "mount", Lines: append(lines, found...), Bad: len(found) > 0})
-			box := node(picture.Node{ID: "container " + c.Viewer, Kind: "container", Lines: strings.Split(strings.TrimSpace(c.Viewer+"\n"+c.Image), "\n")})
+			mount := g.Add(picture.Node{ID: "mount " + c.Viewer + " " + v.Point, Kind: "mount", Lines: append(lines, found...), Bad: len(found) > 0})
+			box := g.Add(picture.Node{ID: "container " + c.Viewer, Kind: "container", Lines: strings.Split(strings.TrimSpace(c.Viewer+"\n"+c.Image), "\n")})
 			g.Edges = append(g.Edges, picture.Edge{From: source, To: mount, Bad: len(found) > 0}, picture.Edge{From: mount, To: box})
 		}
 	}
 	if len(g.Nodes) == 0 {
-		node(picture.Node{ID: "none", Lines: []string{"no container has a volume"}})
+		g.Add(picture.Node{ID: "none", Lines: []string{"no container has a volume"}})
 	}
 	return g
 }

@@ -17,6 +17,20 @@ type Graph struct {
 	Title string
 	Nodes []Node
 	Edges []Edge
+
+	added map[string]bool // by Add
+}
+
+// Add adds a box unless one of that ID was added before, and returns the ID.
+func (g *Graph) Add(n Node) string {
+	if g.added == nil {
+		g.added = make(map[string]bool)
+	}
+	if !g.added[n.ID] {
+		g.added[n.ID] = true
+		g.Nodes = append(g.Nodes, n)
+	}
+	return n.ID
 }
 
 // Node is a box with a few lines of text.

@@ -116,10 +116,10 @@ func (r *Ribbons) SVG(w io.Writer, alone bool) error {
 		labels = append(labels, label{(o1 + o2) / 2, spanText(b.Outside, b.Count) + "  " + render.Escape(b.Label), ""})
 	}
 	s.line(inside, insideX, func(id uint64) bool {
-		return slices.ContainsFunc(r.Bands, func(b Band) bool { return id >= b.Inside && id-b.Inside < b.Count })
+		return slices.ContainsFunc(r.Bands, func(b Band) bool { return within(id, b.Inside, b.Count) })
 	})
 	s.line(outside, outsideX, func(id uint64) bool {
-		return slices.ContainsFunc(r.Bands, func(b Band) bool { return id >= b.Outside && id-b.Outside < b.Count })
+		return slices.ContainsFunc(r.Bands, func(b Band) bool { return within(id, b.Outside, b.Count) })
 	})
 	for i, id := range inside.at {
 		s.text(insideX-8, inside.y[i]+4, "small", "end", strconv.FormatUint(id, 10))
@@ -164,6 +164,8 @@ func (s *svgWriter) line(a *axis, x float64, covered func(uint64) bool) {
 	}
 }
 
+func within(id, first, count uint64) bool { return id >= first && id-first < count }
+
 func spanText(first, count uint64) string {
 	if count == 1 {
 		return strconv.FormatUint(first, 10)
@@ -174,13 +176,8 @@ func spanText(first, count uint64) string {
 // Graph is the same as boxes and arrows, for formats without number lines.
 func (r *Ribbons) Graph() *Graph {
 	g := &Graph{Title: r.Title}
-	seen := make(map[string]bool)
 	node := func(id, kind string, bad bool, lines ...string) string {
-		if !seen[id] {
-			seen[id] = true
-			g.Nodes = append(g.Nodes, Node{ID: id, Kind: kind, Bad: bad, Lines: lines})
-		}
-		return id
+		return g.Add(Node{ID: id, Kind: kind, Bad: bad, Lines: lines})
 	}
 	for i, note := range r.Notes {
 		node(fmt.Sprintf("note %d", i), "note", false, note)
@@ -204,7 +201,7 @@ func (r *Ribbons) Graph() *Graph {
 	for _, m := range r.Marks {
 		id := node(fmt.Sprintf("mark %d %s", m.ID, m.Label), "path", !m.In, fmt.Sprintf("outside %d", m.ID), m.Label)
 		for _, b := range r.Bands {
-			if m.ID >= b.Outside && m.ID-b.Outside < b.Count {
+			if within(m.ID, b.Outside, b.Count) {
 				g.Edges = append(g.Edges, Edge{From: "out " + spanText(b.Outside, b.Count), To: id, Dashed: true})
 				break
 			}

@@ -102,7 +102,7 @@ func runDocs(t *testing.T, script string) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf(script+": %v\n%s\n%s", err, out, stderr.String())
+		t.Fatalf("%s: %v\n%s\n%s", script, err, out, stderr.String())
 	}
 	left, err := os.ReadDir(work)
 	if err != nil || len(left) > 0 {

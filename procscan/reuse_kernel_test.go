@@ -1,47 +1,19 @@
 package procscan
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os/exec"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan/proctest"
 	"golang.org/x/sys/unix"
 )
 
-// reuse makes process 77 in a PID namespace of its own, and another 77 when that one has been killed: in there nobody
-// else takes a PID (/proc/sys/kernel/ns_last_pid, Linux 3.3).
-const reuse = `set -e
-exec 9<&0
-last=/proc/sys/kernel/ns_last_pid
-echo 76 >$last; env -- sleep 3600 </dev/null & test $! = 77
-echo first; read x
-kill -9 77; wait 77 2>/dev/null || true
-echo 76 >$last; env -- cat <&9 >/dev/null & test $! = 77
-echo second; wait`
-
 // A PID that is used anew while it is read is another process: nothing of the second gets into the row of the first.
 func TestScanReusedPID(t *testing.T) {
 	needUserNS(t)
-	cmd := exec.CommandContext(t.Context(), "unshare", "-Urpf", "--mount-proc", "--kill-child", "sh", "-c", reuse)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = 10 * time.Second
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	lines := bufio.NewReader(out)
-	line, err := lines.ReadString('\n')
-	proctest.Need(t, "ns_last_pid", err == nil && line == "first\n", fmt.Sprintf("said %q, %v", line, err))
-
-	inner := innermostInit(t, cmd.Process.Pid)
+	pid, again := proctest.ReusedPID(t, "-Urpf")
+	inner := innermostInit(t, pid)
 	options := Options{Proc: fmt.Sprintf("/proc/%d/root/proc", inner), Facts: Args}
 	named := func(name string) *nsinspect.Process {
 		var p *nsinspect.Process
@@ -64,11 +36,7 @@ func TestScanReusedPID(t *testing.T) {
 		t.Fatal("process 77 cannot be opened")
 	}
 	defer unix.Close(dir)
-	_, err = io.WriteString(in, "\n")
-	must(t, err)
-	if line, err := lines.ReadString('\n'); err != nil || line != "second\n" {
-		t.Fatalf("said %q, %v", line, err)
-	}
+	again()
 	second := named("cat")
 	var row nsinspect.Process
 	if w.process(dir, 77, &row) {

@@ -1,0 +1,55 @@
+package proctest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// reuse makes process 77 in a PID namespace of its own, and another 77 when that one has been killed: in there nobody
+// else takes a PID (/proc/sys/kernel/ns_last_pid, Linux 3.3).
+const reuse = `set -e
+exec 9<&0
+last=/proc/sys/kernel/ns_last_pid
+echo 76 >$last; env -- sleep 3600 </dev/null & test $! = 77
+echo first; read x
+kill -9 77; wait 77 2>/dev/null || true
+echo 76 >$last; env -- cat <&9 >/dev/null & test $! = 77
+echo second; wait`
+
+// ReusedPID makes a PID namespace by unshare(1) with those options, in which process 77 is a sleep. again kills that one and
+// has process 77 be a cat. pid is the unshare: its only child is PID 1 in there.
+func ReusedPID(t testing.TB, options string) (pid int, again func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "unshare", options, "--mount-proc", "--kill-child", "sh", "-c", reuse)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 10 * time.Second
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	Need(t, "ns_last_pid", err == nil && line == "first\n", fmt.Sprintf("said %q, %v", line, err))
+	return cmd.Process.Pid, func() {
+		t.Helper()
+		if _, err := io.WriteString(in, "\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := lines.ReadString('\n'); err != nil || line != "second\n" {
+			t.Fatalf("said %q, %v", line, err)
+		}
+	}
+}

@@ -106,6 +106,17 @@ func namespacesOf(t *testing.T, pid int) (all, own []events.NewNamespace) {
 	return all, own
 }
 
+// sameNamespaces holds what the trace says of a start against what /proc says of its process.
+func sameNamespaces(t *testing.T, shared, own []events.NewNamespace, s *events.Start) {
+	t.Helper()
+	if diff := cmp.Diff(own, s.New); diff != "" {
+		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
+	}
+	if diff := cmp.Diff(shared, s.Shared); diff != "" {
+		t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
+	}
+}
+
 // The experiment of the article: runc calls itself [1:CHILD], unshares, and forks the process that becomes PID 1.
 func TestLiveTraceDocker(t *testing.T) {
 	d := enginetest.StartDocker(t)
@@ -123,12 +134,7 @@ func TestLiveTraceDocker(t *testing.T) {
 	if s.Container != "docker:live-traced" {
 		t.Errorf("the container is called %q", s.Container)
 	}
-	if diff := cmp.Diff(own, s.New); diff != "" {
-		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
-	}
-	if diff := cmp.Diff(shared, s.Shared); diff != "" {
-		t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
-	}
+	sameNamespaces(t, shared, own, &s)
 	chain := strings.Join(s.By, " ")
 	for _, part := range []string{"dockerd containerd", "containerd-shim", "runc", "runc:[1:CHILD]"} {
 		if !strings.Contains(chain, part) {
@@ -196,12 +202,7 @@ func TestLiveTracePerfDocker(t *testing.T) {
 	if s.PID != pid || s.InsidePID != 1 || s.Ended || s.Container != "docker:live-perf" {
 		t.Errorf("docker says its PID is %d: %+v", pid, s)
 	}
-	if diff := cmp.Diff(own, s.New); diff != "" {
-		t.Errorf("new namespaces (-proc +trace):\n%s", diff)
-	}
-	if diff := cmp.Diff(shared, s.Shared); diff != "" {
-		t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
-	}
+	sameNamespaces(t, shared, own, &s)
 }
 
 // A TARGET is followed, and who enters it; whose the namespaces are is said by its name.
@@ -270,12 +271,7 @@ func TestLiveTracePodman(t *testing.T) {
 			if s.Container != "podman:"+name {
 				t.Errorf("the container is called %q", s.Container)
 			}
-			if diff := cmp.Diff(own, s.New); diff != "" {
-				t.Errorf("new namespaces (-proc +trace):\n%s", diff)
-			}
-			if diff := cmp.Diff(shared, s.Shared); diff != "" {
-				t.Errorf("shared namespaces (-proc +trace):\n%s", diff)
-			}
+			sameNamespaces(t, shared, own, &s)
 			if chain := strings.Join(s.By, " "); !strings.Contains(chain, "podman conmon conmon "+runtime) {
 				t.Errorf("started by %s", chain)
 			}

@@ -312,11 +312,7 @@ func (t *tracing) command(reader *traceReader) error {
 	shown := make(chan error, 1)
 	go func() { shown <- t.show(reader) }()
 	code := c.Wait()
-	reader.stop()
-	if err := <-shown; err != nil {
-		return err
-	}
-	if err := t.end(reader); err != nil {
+	if err := t.finish(reader, shown); err != nil {
 		return err
 	}
 	if code != 0 {
@@ -337,7 +333,7 @@ func (t *tracing) ptraced(p *trace.Ptrace, reader *traceReader) error {
 		}
 		return err
 	}
-	if err := t.end(reader); err != nil {
+	if err := t.end(); err != nil {
 		return err
 	}
 	switch ws := p.Status(); {
@@ -362,25 +358,26 @@ func (t *tracing) watch(ctx context.Context, reader *traceReader) error {
 	if t.flags.duration > 0 {
 		over = time.After(t.flags.duration)
 	}
-	var err error
 	select {
 	case <-ctx.Done():
-		reader.stop()
-		err = <-shown
 	case <-over:
-		reader.stop()
-		err = <-shown
-	case err = <-shown: // the output or the source failed
-		reader.stop()
+	case err := <-shown: // the output or the source failed
+		shown <- err
 	}
-	if err != nil {
-		return err
-	}
-	if err := t.end(reader); err != nil {
+	if err := t.finish(reader, shown); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return &statusError{code: exitInterrupted}
 	}
 	return nil
+}
+
+// finish ends the reading, and prints what is left and what is printed at the end.
+func (t *tracing) finish(reader *traceReader, shown <-chan error) error {
+	reader.stop()
+	if err := <-shown; err != nil {
+		return err
+	}
+	return t.end()
 }

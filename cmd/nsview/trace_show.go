@@ -71,11 +71,7 @@ func (t *tracing) begin() error {
 	who := "the whole host"
 	switch {
 	case len(t.flags.targets) > 0:
-		who = fmt.Sprintf("%d processes", t.follower.Followed())
-		if t.follower.Followed() == 1 {
-			who = "1 process"
-		}
-		who += " and what comes from there"
+		who = counted(t.follower.Followed(), "process") + " and what comes from there"
 	case t.flags.command != nil:
 		who = "COMMAND and what comes from it"
 	}
@@ -208,7 +204,7 @@ func traceLine(when, pid, inside, comm, text string) string {
 }
 
 // end prints what is printed at the end: tree or summary, and what was lost.
-func (t *tracing) end(r *traceReader) error {
+func (t *tracing) end() error {
 	lost, err := t.source.Lost()
 	if err != nil {
 		return err

@@ -143,7 +143,7 @@ func (t *tracing) printStart(s *events.Start) error {
 func namespaceList(list []events.NewNamespace) string {
 	var parts []string
 	for _, n := range list {
-		parts = append(parts, string(n.Type)+":"+strconv.FormatUint(uint64(n.Inode), 10))
+		parts = append(parts, string(n.Type)+":"+n.Inode.String())
 	}
 	return strings.Join(parts, " ")
 }

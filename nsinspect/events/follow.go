@@ -1,6 +1,10 @@
 package events
 
-import "github.com/nsview/nsview/nsinspect"
+import (
+	"slices"
+
+	"github.com/nsview/nsview/nsinspect"
+)
 
 // Follower knows whose events are wanted: of some processes and all that come from them, of whatever enters one of some
 // namespaces, or of everybody.
@@ -88,10 +92,5 @@ func (f *Filter) Shows(e *Event) bool {
 	if len(f.Types) == 0 {
 		return f.Plain || !e.Plain()
 	}
-	for _, t := range f.Types {
-		if t == e.Type {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.Types, e.Type)
 }

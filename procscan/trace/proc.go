@@ -219,10 +219,13 @@ func (p *Proc) mapChanges(s *nsinspect.Snapshot, is *nsinspect.Process, add func
 			}
 		}
 	}
-	for file, pair := range map[string][2]idmap.Map{"uid_map": {old.UID, maps.UID}, "gid_map": {old.GID, maps.GID}} {
-		if len(pair[1]) > 0 && !pair[0].Equal(pair[1]) {
+	for _, m := range []struct {
+		file    string
+		was, is idmap.Map
+	}{{"uid_map", old.UID, maps.UID}, {"gid_map", old.GID, maps.GID}} {
+		if len(m.is) > 0 && !m.was.Equal(m.is) {
 			e := add(events.Map, "map_write")
-			e.Args.File, e.Args.Content, e.Args.Target, e.Args.TargetNS = file, pair[1].Format(), is.PID, is.Namespaces.User
+			e.Args.File, e.Args.Content, e.Args.Target, e.Args.TargetNS = m.file, m.is.Format(), is.PID, is.Namespaces.User
 		}
 	}
 }

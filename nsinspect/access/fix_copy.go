@@ -13,6 +13,10 @@ type copier struct {
 	hosts  map[*Host]*Host
 }
 
+func newCopier() *copier {
+	return &copier{make(map[*Node]*Node), make(map[*Mount]*Mount), make(map[*Super]*Super), make(map[*Host]*Host)}
+}
+
 // copyFacts copies a subject and a walk. Names and the container are not copied: no fix changes them.
 func copyFacts(s *Subject, w *Walk) (*Subject, *Walk) {
 	c := newCopier()

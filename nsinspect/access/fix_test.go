@@ -309,7 +309,7 @@ func TestFixes(t *testing.T) {
 		{
 			name: "rootful podman maps the ids of a volume itself", op: "write",
 			subject: podmanRoot(nsinspect.EngineMount{Type: "volume", Name: "data", Source: "/var/lib/containers/storage/volumes/data/_data", Destination: "/data"}),
-			facts: func(_ *Subject, w *Walk) { file(w).NoACL = true },
+			facts:   func(_ *Subject, w *Walk) { file(w).NoACL = true },
 			want: []string{
 				"proven: give /srv/db/f to gid 100000 (0 inside) and let its members read and write it\nchgrp -h -- 100000 /srv/db/f\nchmod g+w -- /srv/db/f",
 				"proven: give /srv/db/f to uid 100000 (0 inside)\nchown -h -- 100000 /srv/db/f",

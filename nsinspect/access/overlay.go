@@ -44,7 +44,7 @@ func (j *judge) mounter(o *Overlay) *judge {
 	if ns == nil {
 		return nil
 	}
-	m := &judge{s: &Subject{Target: "the mounter of the overlay", UserNS: o.MounterNS}, w: j.w, host: j.host, ns: ns, without: j.without, caps: 1<<41 - 1}
+	m := &judge{s: &Subject{Target: "the mounter of the overlay", UserNS: o.MounterNS}, w: j.w, host: j.host, ns: ns, without: j.without, caps: EveryCap}
 	m.fsuid, m.fsgid = ns.outside(idmap.UID, 0), ns.outside(idmap.GID, 0)
 	if !ns.Initial {
 		j.assume("who mounted the overlay is root of its user namespace, with all capabilities")

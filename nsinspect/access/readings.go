@@ -141,7 +141,3 @@ func appendFree(list []idmap.Kernel, from idmap.Kernel, free func(idmap.Kernel) 
 	}
 	return list
 }
-
-func newCopier() *copier {
-	return &copier{make(map[*Node]*Node), make(map[*Mount]*Mount), make(map[*Super]*Super), make(map[*Host]*Host)}
-}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/nsview/nsview/idmap"
@@ -98,8 +99,10 @@ func (j *judge) idReadings(n *Node, kind idmap.Kind) []idmap.Kernel {
 		return []idmap.Kernel{overflowID, idmap.UnmappedKernel} // it shows, or it stands for none
 	}
 	taken := []idmap.Kernel{own}
+	var groups []idmap.Kernel
 	if kind == idmap.GID {
-		taken = append(taken, j.s.Cred.Groups...)
+		groups = j.s.Cred.Groups
+		taken = append(taken, j.kindsOf(groups)...)
 	}
 	eachNode(j.w, func(x *Node) {
 		id := x.UID
@@ -114,7 +117,9 @@ func (j *judge) idReadings(n *Node, kind idmap.Kind) []idmap.Kernel {
 		taken = append(taken, j.ns.outside(kind, set))
 	}
 	others := []idmap.Kernel{}
-	free := func(id idmap.Kernel) bool { return id.Mapped() && !slices.Contains(taken, id) }
+	free := func(id idmap.Kernel) bool {
+		return id.Mapped() && !slices.Contains(taken, id) && !slices.Contains(groups, id)
+	}
 	if j.ns.Initial {
 		others = appendFree(others, 1<<32-2, free)
 	} else {
@@ -130,6 +135,31 @@ func (j *judge) idReadings(n *Node, kind idmap.Kind) []idmap.Kernel {
 		}
 	}
 	return others
+}
+
+// kindsOf are those of the subject's groups that stand for all, of which there may be 65536: one for each set of user
+// namespaces that have an id for it. In every other check one is as good as another.
+func (j *judge) kindsOf(groups []idmap.Kernel) []idmap.Kernel {
+	var kinds []idmap.Kernel
+	spaces := slices.Collect(maps.Values(j.host.UserNS))
+	had := make(map[string]bool)
+	mapped := make([]byte, len(spaces))
+	for _, id := range groups {
+		if !id.Mapped() {
+			continue // of which nobody is a member
+		}
+		for i, ns := range spaces {
+			mapped[i] = 0
+			if ns.maps(idmap.GID, id) {
+				mapped[i] = 1
+			}
+		}
+		if !had[string(mapped)] {
+			had[string(mapped)] = true
+			kinds = append(kinds, id)
+		}
+	}
+	return kinds
 }
 
 // appendFree appends the first id from one downwards that nobody has.

@@ -1,9 +1,38 @@
 package access
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nsview/nsview/idmap"
 )
+
+// A process may have 65536 groups. One that is mapped in the container and one that is not stand for all of them, and none
+// of them for a group that it is not in.
+func TestReadingsOfManyGroups(t *testing.T) {
+	s, w := explainSubject(), explainWalk()
+	s.Cred.Groups = append(s.Cred.Groups, idmap.UnmappedKernel, 100001)
+	for id := range idmap.Kernel(65535) {
+		s.Cred.Groups = append(s.Cred.Groups, 99000+id)
+	}
+	file(w).GID.Known = false
+	j := run(RuleNone, s, w, mustParse(t, "write"))
+	var groups, others []idmap.Kernel
+	for _, id := range j.idReadings(file(w), idmap.GID) {
+		switch {
+		case !id.Mapped():
+		case id != j.fsgid && slices.Contains(s.Cred.Groups, id):
+			groups = append(groups, id)
+		case id != j.fsgid:
+			others = append(others, id)
+		}
+	}
+	// 100000 is that of other files.
+	if !slices.Equal(groups, []idmap.Kernel{100001, 99000, 100000}) || len(others) == 0 {
+		t.Errorf("groups %v, others %v", groups, others)
+	}
+}
 
 // A fact that is missing makes an answer unknown only where it hinges on it. The subject is mysql, uid and gid 999 of the
 // container; /data is sticky and everybody's.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/procscan/proctest"
 )
 
@@ -190,5 +194,24 @@ func TestWatchInterruptedByKey(t *testing.T) {
 	}
 	if code, text := s.end(t); code != exitInterrupted || !strings.HasSuffix(text, screenOff) {
 		t.Errorf("exit status %d, ends in %q", code, text[max(0, len(text)-20):])
+	}
+}
+
+// However early it comes: interrupts are answered before the first frame.
+func TestWatchAnswersInterruptsFirst(t *testing.T) {
+	answered := false
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), listenKey{}, func() { answered = true }))
+	defer cancel()
+	a := &app{out: io.Discard, err: io.Discard}
+	err := a.watch(ctx, time.Hour, func(*bytes.Buffer, render.TableOptions) error {
+		if !answered {
+			t.Error("a frame is made before interrupts are answered")
+		}
+		cancel()
+		return nil
+	})
+	var status *statusError
+	if !errors.As(err, &status) || status.code != exitInterrupted {
+		t.Errorf("watch ended with %v", err)
 	}
 }

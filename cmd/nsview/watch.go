@@ -29,6 +29,7 @@ const (
 // before, and the screen is restored at the end, also on SIGTERM and SIGHUP; on anything else frames follow each other
 // with an empty line between, as those of top -b.
 func (a *app) watch(ctx context.Context, every time.Duration, frame func(*bytes.Buffer, render.TableOptions) error) error {
+	answerInterrupts(ctx) // one that ended nsview itself would leave the terminal on the other screen
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	screen := a.terminal() && !a.structured()

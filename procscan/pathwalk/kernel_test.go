@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,14 +58,22 @@ func start(t *testing.T, flags uintptr, ids []syscall.SysProcIDMap, script strin
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
 	if line != "ready\n" {
+		t.Fatalf("container said %q: %v", line, err)
+	}
+	// The shell says that; only cat says what it was told.
+	if _, err := io.WriteString(in, "again\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := lines.ReadString('\n'); line != "again\n" {
 		t.Fatalf("container said %q: %v", line, err)
 	}
 	return container{cmd.Process.Pid}
 }
 
-// ready ends a script: say so, and stay until stdin is closed.
+// ready ends a script: say so, and stay as cat until stdin is closed.
 const ready = "\necho ready; exec cat"
 
 // private keeps the mounts of a script away from the host.

@@ -17,24 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func proberOf(t *testing.T) *Prober {
-	t.Helper()
-	snap, err := procscan.Scan(t.Context(), procscan.Options{Facts: procscan.Graph | procscan.Mounts})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := NewProber(snap, "/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
 // A user namespace may be asked about before its maps are written, and a process may end between two questions.
 func TestProberReadsAnew(t *testing.T) {
 	proctest.Need(t, "root", os.Geteuid() == 0, "it writes the maps of a user namespace")
-	p := proberOf(t)
+	p := proberNow(t)
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -80,7 +66,7 @@ func TestProberReadsAnew(t *testing.T) {
 func TestProberKeepsNoMounts(t *testing.T) {
 	proctest.NeedRoot(t)
 	in := scriptedAgent(t, "in a mount namespace", nil, "true")
-	p := proberOf(t)
+	p := proberNow(t)
 	agree(t, p, in, "read /etc/passwd", "lookup /proc/sys/kernel/ostype")
 	ns, err := procscan.Hold("/proc", strconv.Itoa(in.cmd.Process.Pid))
 	if err != nil {
@@ -111,7 +97,7 @@ func TestProberKeepsNoMounts(t *testing.T) {
 
 // A look that does not come back is left behind with what it uses; the next question is answered.
 func TestProberLeavesBehind(t *testing.T) {
-	p := proberOf(t)
+	p := proberNow(t)
 	if _, err := p.Process(t.Context(), os.Getpid(), "it"); err != nil {
 		t.Fatal(err)
 	}

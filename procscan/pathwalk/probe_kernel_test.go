@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/proctest"
@@ -46,12 +47,19 @@ func proberNow(t *testing.T) *Prober {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewProber(snap, "/proc")
+	p := probeAt(t, snap, "/proc")
+	p.UseStandIns()
+	return p
+}
+
+// probeAt is a Prober with that picture of what the procfs at proc shows.
+func probeAt(t *testing.T, snap *nsinspect.Snapshot, proc string) *Prober {
+	t.Helper()
+	p, err := NewProber(snap, proc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	p.UseStandIns()
 	return p
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
 	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/proctest"
@@ -57,14 +56,4 @@ func TestProbeReusedPID(t *testing.T) {
 	if _, err := probeAt(t, snap, proc).Process(t.Context(), 77, "77"); err != nil {
 		t.Error(err)
 	}
-}
-
-func probeAt(t *testing.T, snap *nsinspect.Snapshot, proc string) *Prober {
-	t.Helper()
-	p, err := NewProber(snap, proc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // reuse makes process 77 in a PID namespace of its own, and another 77 when that one has been killed: in there nobody
@@ -22,7 +24,8 @@ echo 76 >$last; env -- cat <&9 >/dev/null & test $! = 77
 echo second; wait`
 
 // ReusedPID makes a PID namespace by unshare(1) with those options, in which process 77 is a sleep. again kills that one and
-// has process 77 be a cat. pid is the unshare: its only child is PID 1 in there.
+// has process 77 be a cat. pid is the unshare: its only child is PID 1 in there. The second starts in another clock tick:
+// within one, start times do not tell the two apart.
 func ReusedPID(t testing.TB, options string) (pid int, again func()) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "unshare", options, "--mount-proc", "--kill-child", "sh", "-c", reuse)
@@ -43,8 +46,12 @@ func ReusedPID(t testing.TB, options string) (pid int, again func()) {
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')
 	Need(t, "ns_last_pid", err == nil && line == "first\n", fmt.Sprintf("said %q, %v", line, err))
+	born := ticks(t)
 	return cmd.Process.Pid, func() {
 		t.Helper()
+		for ticks(t) == born {
+			time.Sleep(time.Millisecond)
+		}
 		if _, err := io.WriteString(in, "\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -52,4 +59,15 @@ func ReusedPID(t testing.TB, options string) (pid int, again func()) {
 			t.Fatalf("said %q, %v", line, err)
 		}
 	}
+}
+
+// ticks is the time since boot as /proc/PID/stat has start times (proc_pid_stat(5)).
+func ticks(t testing.TB) int64 {
+	t.Helper()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		t.Fatal(err)
+	}
+	const tick = time.Second / 100 // USER_HZ
+	return now.Nano() / int64(tick)
 }

@@ -112,75 +112,55 @@ func plain(mode, to uint32) uint32 {
 
 // plainer takes single features away.
 func (c *reduction) plainer() bool {
+	changed := simpler(c, 0, func(s *scene) *[]act { return &s.Acts },
+		func(a *act) { a.ACL = "" },
+		func(a *act) { a.Default = "" },
+		func(a *act) { a.Caps = nil },
+		func(a *act) { a.Attr = nil },
+		func(a *act) { a.Idmap = 0 },
+		func(a *act) { a.UID = 0 },
+		func(a *act) { a.GID = 0 },
+		func(a *act) { a.Mode &= 0o777 },
+		func(a *act) { a.Mode = plain(a.Mode, 0o777) },
+		func(a *act) { a.Mode = plain(a.Mode, 0o755) },
+	)
+	changed = simpler(c, 0, func(s *scene) *[]subject { return &s.Subjects },
+		func(p *subject) { p.In = where{} },
+		func(p *subject) { p.Prm, p.Eff, p.Inh = 0, 0, 0 },
+		func(p *subject) { p.Inh = 0 },
+		func(p *subject) { p.Bnd = allCaps },
+		func(p *subject) { p.NoNewPrivs = false },
+		func(p *subject) { p.UID, p.GID = p.EUID, p.EGID },
+		func(p *subject) { p.UID, p.EUID = 1000, 1000 },
+		func(p *subject) { p.GID, p.EGID = 1000, 1000 },
+		func(p *subject) {
+			if len(p.Groups) > 0 {
+				p.Groups = []int{}
+			}
+		},
+	) || changed
+	return simpler(c, 1, func(s *scene) *[]space { return &s.Spaces },
+		func(p *space) { p.DenySetgroups, p.Groups = false, nil },
+		func(p *space) { p.GID = p.UID },
+		func(p *space) { p.UID = p.GID },
+	) || changed
+}
+
+// simpler makes single edits to the parts of a scene that are in a list, those before first left as they are.
+func simpler[T fmt.Stringer](c *reduction, first int, list func(*scene) *[]T, edits ...func(*T)) bool {
 	changed := false
-	for i := range c.scene.Acts {
-		for _, edit := range []func(*act){
-			func(a *act) { a.ACL = "" },
-			func(a *act) { a.Default = "" },
-			func(a *act) { a.Caps = nil },
-			func(a *act) { a.Attr = nil },
-			func(a *act) { a.Idmap = 0 },
-			func(a *act) { a.UID = 0 },
-			func(a *act) { a.GID = 0 },
-			func(a *act) { a.Mode &= 0o777 },
-			func(a *act) { a.Mode = plain(a.Mode, 0o777) },
-			func(a *act) { a.Mode = plain(a.Mode, 0o755) },
-		} {
-			now := c.scene.Acts[i]
+	for i := first; i < len(*list(c.scene)); i++ {
+		for _, edit := range edits {
+			was := (*list(c.scene))[i]
+			now := was
 			edit(&now)
-			if now.String() == c.scene.Acts[i].String() {
+			if now.String() == was.String() {
 				continue
 			}
 			s := *c.scene
-			s.Acts = slices.Clone(s.Acts)
-			s.Acts[i] = now
-			changed = c.try(&s, c.history) || changed
-		}
-	}
-	for i := range c.scene.Subjects {
-		for _, edit := range []func(*subject){
-			func(p *subject) { p.In = where{} },
-			func(p *subject) { p.Prm, p.Eff, p.Inh = 0, 0, 0 },
-			func(p *subject) { p.Inh = 0 },
-			func(p *subject) { p.Bnd = allCaps },
-			func(p *subject) { p.NoNewPrivs = false },
-			func(p *subject) { p.UID, p.GID = p.EUID, p.EGID },
-			func(p *subject) { p.UID, p.EUID = 1000, 1000 },
-			func(p *subject) { p.GID, p.EGID = 1000, 1000 },
-			func(p *subject) {
-				if len(p.Groups) > 0 {
-					p.Groups = []int{}
-				}
-			},
-		} {
-			now := c.scene.Subjects[i]
-			edit(&now)
-			if now.String() == c.scene.Subjects[i].String() {
-				continue
-			}
-			s := *c.scene
-			s.Subjects = slices.Clone(s.Subjects)
-			s.Subjects[i] = now
-			changed = c.try(&s, c.history) || changed
-		}
-	}
-	for i := range c.scene.Spaces {
-		if i == 0 {
-			continue
-		}
-		for _, edit := range []func(*space){
-			func(p *space) { p.DenySetgroups, p.Groups = false, nil },
-			func(p *space) { p.GID = p.UID },
-			func(p *space) { p.UID = p.GID },
-		} {
-			now := c.scene.Spaces[i]
-			edit(&now)
-			if now.String() == c.scene.Spaces[i].String() {
-				continue
-			}
-			s := *c.scene
-			s.Spaces = slices.Clone(s.Spaces)
-			s.Spaces[i] = now
+			parts := slices.Clone(*list(&s))
+			parts[i] = now
+			*list(&s) = parts
 			changed = c.try(&s, c.history) || changed
 		}
 	}

@@ -197,7 +197,7 @@ func tempDir(t *testing.T) string {
 	dir := t.TempDir()
 	for d := dir; strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
-			break
+			t.Fatal(err)
 		}
 	}
 	return dir

@@ -58,7 +58,7 @@ func pivotToClone() error {
 // unmounted, and what is idmapped is not taken for what is not.
 func TestRootClonedBeforeItsNamespace(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for _, d := range []string{"plain", "mapped", "ro"} {
 		file(t, filepath.Join(mkdir(t, filepath.Join(dir, d)), "f"), 1000, 1000)
 	}

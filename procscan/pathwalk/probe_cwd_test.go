@@ -10,7 +10,7 @@ import (
 // TestDeletedWorkingDirectory: a process may stay in a directory that was removed, and on a mount that was unmounted.
 func TestDeletedWorkingDirectory(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	mkdir(t, filepath.Join(dir, "up", "gone"))
 	file(t, filepath.Join(dir, "up", "f"), 0, 0)
 	a := startAgent(t, "root", nil, "/bin/sh", "-c", `cd "$1" && rmdir "$1" && exec "$0"`, agentProgram(t), filepath.Join(dir, "up", "gone"))

@@ -12,7 +12,7 @@ import (
 // TestExecFormats: what the kernel takes for a program.
 func TestExecFormats(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	program, err := os.ReadFile("/bin/busybox")
 	proctest.Need(t, "busybox", err == nil, "a static program is edited")
 	edit := func(name string, change func([]byte) []byte) {
@@ -67,7 +67,7 @@ func TestExecFormats(t *testing.T) {
 // TestExecLoader: what the kernel takes for the interpreter of a dynamic program.
 func TestExecLoader(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for name, interp := range map[string]string{
 		"missing": "/missing", "directory": "/tmp", "text": "/etc/passwd", "busybox": "/bin/busybox", "script": dir + "/script", "words": dir + "/words",
 	} {

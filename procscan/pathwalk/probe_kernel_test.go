@@ -22,7 +22,7 @@ func agentProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent := filepath.Join(reachableDir(t), "agent")
+	agent := filepath.Join(tempDir(t), "agent")
 	if err := os.WriteFile(agent, program, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestMagicLinks(t *testing.T) {
 	proctest.NeedRoot(t)
 	setpriv, err := findTool("setpriv")
 	proctest.Need(t, "setpriv", err == nil, "setpriv (util-linux) makes the subjects")
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	hidden := agentProgram(t)
 	if err := os.Chmod(hidden, 0o711); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestMagicLinks(t *testing.T) {
 // TestMagicHidepid: what a procfs hides is not guessed.
 func TestMagicHidepid(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	if err := unix.Mount("proc", dir, "proc", 0, "hidepid=invisible"); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestOlderKernelFacts(t *testing.T) {
 	proctest.NeedRoot(t)
 	l := makeLayers(t)
 	overlayFiles(t, &l)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for _, d := range []string{"mapped", "bind", "ram"} {
 		mkdir(t, filepath.Join(dir, d))
 	}
@@ -94,7 +94,7 @@ func TestOlderKernelChroot(t *testing.T) {
 	}
 	defer self.Close()
 	proctest.Need(t, "static", self.Section(".interp") == nil, "the test binary is not static: build with CGO_ENABLED=0")
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for _, d := range []string{"bin", "mnt", "d"} {
 		mkdir(t, filepath.Join(dir, d))
 	}

@@ -15,7 +15,7 @@ import (
 // TestUserNamespaceTmpfs: 65534 may be an id of a file system that a user namespace owns, and nobody's elsewhere.
 func TestUserNamespaceTmpfs(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	a := scriptedAgent(t, "root of a user namespace", userNamespaceRoot(), "mount -t tmpfs -o mode=0777 tmpfs "+dir)
 	inside := filepath.Join("/proc", strconv.Itoa(a.cmd.Process.Pid), "root", dir)
 	for name, mode := range map[string]os.FileMode{"f": 0o666, "g": 0o600} {
@@ -36,7 +36,7 @@ func TestUserNamespaceTmpfs(t *testing.T) {
 // TestMountedLater: mounts that came after the picture of the host was taken are what they are now.
 func TestMountedLater(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	p := proberNow(t)
 	a := startAgent(t, "root", nil, agentProgram(t))
 	mountAt(t, "tmpfs", dir, "tmpfs", 0, "mode=0777")
@@ -56,7 +56,7 @@ func TestSuperblockNumberReused(t *testing.T) {
 	proctest.NeedRoot(t)
 	const attempts = 20 // somebody else may mount in between
 	for range attempts {
-		dir := reachableDir(t)
+		dir := tempDir(t)
 		mountAt(t, "tmpfs", dir, "tmpfs", 0, "")
 		p := proberNow(t)
 		var before, after unix.Stat_t
@@ -91,7 +91,7 @@ func userNamespaceRoot() *syscall.SysProcAttr {
 // TestMountPoints: a name on which something is mounted, in this mount namespace or in another.
 func TestMountPoints(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for _, d := range []string{"a/point", "b", "a/free", "a/sticky/mine"} {
 		mkdir(t, filepath.Join(dir, d))
 	}
@@ -143,7 +143,7 @@ func TestMountPoints(t *testing.T) {
 // TestMountPointRenamed: a directory above a mount point gets another name, of which the kernel tells nobody.
 func TestMountPointRenamed(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	point, other := mkdir(t, filepath.Join(dir, "c/point")), mkdir(t, filepath.Join(dir, "other"))
 	mountAt(t, "tmpfs", point, "tmpfs", 0, "")
 	mountAt(t, filepath.Join(dir, "c"), other, "", unix.MS_BIND, "") // without the tmpfs

@@ -11,7 +11,7 @@ import (
 // TestRenameBelow: whether one path is above the other is about where they end, not about what is on the way.
 func TestRenameBelow(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	for _, d := range []string{"a/b/d", "a/e", "x/y"} {
 		mkdir(t, filepath.Join(dir, d))
 	}

@@ -19,7 +19,7 @@ func TestStuckFileSystem(t *testing.T) {
 	proctest.NeedRoot(t)
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	proctest.Need(t, "fuse", err == nil, fmt.Sprint("/dev/fuse: ", err))
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	hung, again, fine := mkdir(t, dir+"/hung"), mkdir(t, dir+"/again"), file(t, dir+"/fine", 0, 0)
 	mountAt(t, "hung", hung, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other,default_permissions", fd))
 	mountAt(t, hung, again, "", unix.MS_BIND, "")

@@ -47,7 +47,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	proctest.Need(t, "CGO_ENABLED=0", staticProgram(program), "the agents run where no libraries are")
-	st := &stage{t: t, dir: reachableDir(t), nsenter: nsenter, lacks: map[string]int{}}
+	st := &stage{t: t, dir: tempDir(t), nsenter: nsenter, lacks: map[string]int{}}
 	st.program = filepath.Join(st.dir, "agent")
 	if err := os.WriteFile(st.program, program, 0o755); err != nil {
 		t.Fatal(err)
@@ -74,18 +74,6 @@ func findTool(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no %s", name)
-}
-
-// reachableDir is a directory that every user can reach.
-func reachableDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	for p := dir; p != "/" && p != os.TempDir(); p = filepath.Dir(p) {
-		if err := os.Chmod(p, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
 // top is where, in a world, everything is made.

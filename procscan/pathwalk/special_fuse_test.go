@@ -139,7 +139,7 @@ func TestDecideFUSE(t *testing.T) {
 		{"user_id=0,group_id=0", "user, effectively root, container"},
 	} {
 		t.Run(c.options, func(t *testing.T) {
-			dir := reachableDir(t)
+			dir := tempDir(t)
 			serveFUSE(t, dir, c.options)
 			p := proberNow(t)
 			for name, a := range o.agents {
@@ -170,7 +170,7 @@ func TestDecideFUSEOfUserNamespace(t *testing.T) {
 	overlayfs, err := findTool("fuse-overlayfs")
 	proctest.Need(t, "fuse-overlayfs", err == nil, fmt.Sprint(err))
 	o := newOracle(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	device := filepath.Join(dir, "fuse")
 	if err := unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 229))); err != nil {
 		t.Fatal(err)

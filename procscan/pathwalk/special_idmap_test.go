@@ -14,7 +14,7 @@ import (
 // An idmapped mount of a file system of a user namespace: an id that the mount maps has to be one of that namespace too.
 func TestDecideIdmappedMountOfUserNamespace(t *testing.T) {
 	o := newOracle(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	source, target := mkdir(t, filepath.Join(dir, "source")), mkdir(t, filepath.Join(dir, "target"))
 	o.add("container", containerRoot(unix.CLONE_NEWNS), fmt.Sprintf("mount --make-rprivate /; mount -t tmpfs -o mode=777 tmpfs %s; mkdir %[1]s/d; touch %[1]s/f %[1]s/d/g; chmod 0777 %[1]s/d; chmod 666 %[1]s/f", source))
 	pid := strconv.Itoa(o.agents["container"].cmd.Process.Pid)

@@ -226,7 +226,7 @@ func TestDecideSysfs(t *testing.T) {
 
 func TestDecideDevpts(t *testing.T) {
 	o := newOracle(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	mount := "mount --make-rprivate /; mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts " + dir
 	o.add("container", containerRoot(unix.CLONE_NEWNS), mount)
 	o.add("user of container", containerRoot(unix.CLONE_NEWNS), mount+"; exec setpriv --reuid 5 --regid 5 --clear-groups "+o.program)
@@ -256,7 +256,7 @@ func TestDecideDevpts(t *testing.T) {
 
 func TestDecideTmpfs(t *testing.T) {
 	o := newOracle(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	mountAt(t, "tmpfs", dir, "tmpfs", 0, "mode=755")
 	for name, mode := range map[string]uint32{"suid": 0o4755, "immutable": 0o4755, "append": 0o6755, "plain": 0o644, "secret": 0o600, "plainimmutable": 0o644} {
 		file(t, filepath.Join(dir, name), 1000, 1000)
@@ -313,7 +313,7 @@ func TestDecideTmpfs(t *testing.T) {
 func TestDecideForeignProgram(t *testing.T) {
 	o := newOracle(t)
 	o.add("root", nil, "")
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	own, err := os.ReadFile(o.program)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 // TestStandIn: in a FUSE file system without allow_other root sees nothing, and who mounted it is answered all the same.
 func TestStandIn(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	serveFUSE(t, dir, "user_id=1000,group_id=1000,default_permissions")
 	p := proberNow(t)
 	questions := []string{
@@ -38,7 +38,7 @@ func TestStandIn(t *testing.T) {
 // anybody, and lets its group in.
 func TestStandInIdmapped(t *testing.T) {
 	proctest.NeedRoot(t)
-	dir := reachableDir(t)
+	dir := tempDir(t)
 	source, target := mkdir(t, dir+"/source"), mkdir(t, dir+"/target")
 	for name, mode := range map[string]uint32{"d/f": 0o644, "d/secret": 0o600, "d/e/g": 0o664, "d/closed/h": 0o666} {
 		if err := unix.Chmod(file(t, source+"/"+name, 1, 1), mode); err != nil {

@@ -26,16 +26,16 @@ type probe struct {
 	atlas *nsinspect.Atlas
 	judge func(*nsinspect.Credentials) bool // of ids that are not mapped for the observer
 
-	held    map[string]*procscan.Held
-	pins    map[nsinspect.Inode]*pinned
-	owner   map[uint64]superOwner                       // by unique mount id, which is never given twice
-	owners  map[uint64]nsinspect.Inode                  // of mount namespaces by their ids, which are never given twice; all in pins
-	above   map[nsinspect.Inode][]*nsinspect.MountTable // by user namespace: see tablesAbove
-	ready   *taskNow                                    // of the process whose credentials were read last, for one walk
-	sysctls map[string]int                              // open files, -1 when there is none
-	watch   *procscan.MountWatch                        // of the observer's mounts, nil where they cannot be read
-	devs    map[string]int                              // how many of those each superblock has, by Dev; nil: not yet
-	buf     []byte                                      // scratch space
+	held        map[string]*procscan.Held
+	pins        map[nsinspect.Inode]*pinned
+	superOwners map[uint64]superOwner                       // by unique mount id, which is never given twice
+	mntOwners   map[uint64]nsinspect.Inode                  // of mount namespaces by their ids, which are never given twice; all in pins
+	above       map[nsinspect.Inode][]*nsinspect.MountTable // by user namespace: see tablesAbove
+	ready       *taskNow                                    // of the process whose credentials were read last, for one walk
+	sysctls     map[string]int                              // open files, -1 when there is none
+	watch       *procscan.MountWatch                        // of the observer's mounts, nil where they cannot be read
+	devs        map[string]int                              // how many of those each superblock has, by Dev; nil: not yet
+	buf         []byte                                      // scratch space
 
 	stuck  *stuck
 	asking asking
@@ -73,7 +73,7 @@ func newProbe(snap *nsinspect.Snapshot, proc string, s *stuck) *probe {
 		stuck: s, asking: asking{fd: -1},
 		layers: map[uint64]*layerNames{},
 		work:   make(chan func()), closed: make(chan struct{}),
-		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), owner: map[uint64]superOwner{}, owners: map[uint64]nsinspect.Inode{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
+		snap: snap, proc: proc, atlas: nsinspect.NewAtlas(snap), judge: procscan.UnmappedIDs(snap), superOwners: map[uint64]superOwner{}, mntOwners: map[uint64]nsinspect.Inode{}, above: map[nsinspect.Inode][]*nsinspect.MountTable{},
 		held: map[string]*procscan.Held{}, pins: map[nsinspect.Inode]*pinned{}, sysctls: map[string]int{}, fdDir: -1, buf: make([]byte, 16<<10),
 	}
 	p.host = &access.Host{
@@ -119,8 +119,8 @@ func (p *probe) unpin() {
 		pin.Close()
 	}
 	clear(p.pins)
-	clear(p.owner)
-	clear(p.owners)
+	clear(p.superOwners)
+	clear(p.mntOwners)
 	clear(p.layers)
 	clear(p.above)
 }
@@ -235,7 +235,7 @@ func (p *probe) nsOf(h *procscan.Held, kind nsinspect.Type) (nsNow, error) {
 	now := nsNow{inode: file.Inode()}
 	if kind == nsinspect.Mnt {
 		now.id = file.MntID()
-		if owner, ok := p.owners[now.id]; ok {
+		if owner, ok := p.mntOwners[now.id]; ok {
 			now.owner = owner
 			return now, nil
 		}
@@ -247,7 +247,7 @@ func (p *probe) nsOf(h *procscan.Held, kind nsinspect.Type) (nsNow, error) {
 	now.owner = owner.Inode()
 	p.keep(owner)
 	if now.id != 0 {
-		p.owners[now.id] = now.owner
+		p.mntOwners[now.id] = now.owner
 	}
 	return now, nil
 }

@@ -33,7 +33,7 @@ func (p *probe) walkIn(host *access.Host, t *taskNow, op access.Operation, name 
 
 func newQuestion(p *probe, host *access.Host, t *taskNow, op access.Operation) *question {
 	if p.mountinfo { // ids of mounts that were there at the last question may be others' now
-		clear(p.owner)
+		clear(p.superOwners)
 		clear(p.layers)
 	}
 	return &question{p: p, host: host, task: t, op: op, mounts: map[uint64]*access.Mount{}, stacks: map[stackKey]*stacked{}}

@@ -27,7 +27,7 @@ func (p *probe) superOwner(t *taskNow, mount uint64, dev, fsType string) superOw
 			return superOwner{ns: initial}
 		}
 	}
-	if o, ok := p.owner[mount]; ok {
+	if o, ok := p.superOwners[mount]; ok {
 		return o
 	}
 	o := superOwner{ns: t.Owner, assumed: t.Owner != initial}
@@ -42,7 +42,7 @@ func (p *probe) superOwner(t *taskNow, mount uint64, dev, fsType string) superOw
 			}
 		}
 	}
-	p.owner[mount] = o
+	p.superOwners[mount] = o
 	return o
 }
 

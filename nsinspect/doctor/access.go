@@ -48,7 +48,7 @@ func questions(n *access.Node, readOnly bool) []question {
 // A refusal is an error where it is whom the container is there for that is refused. Others of a container that may not
 // are ordinary: nginx reads certificates as root before its workers run as nobody.
 func (j *judge) volumeAccess(i int) {
-	volumes := Volumes(j.s, i)
+	volumes := j.volumes(i)
 	refused := map[refusal]bool{}
 	for _, primary := range []bool{true, false} {
 		for _, a := range j.answersOf(i, primary) {

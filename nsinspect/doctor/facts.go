@@ -121,6 +121,7 @@ type judge struct {
 	decide  decider
 	s       *nsinspect.Snapshot
 	viewers []string
+	vols    map[int][]nsinspect.Volume // of the containers that were asked about
 	found   []Finding
 	gaps    []nsinspect.Gap
 }
@@ -130,7 +131,7 @@ func Judge(f *Facts) ([]Finding, []nsinspect.Gap) { return judgeBy(f, access.Dec
 
 // judgeBy is Judge with another engine.
 func judgeBy(f *Facts, decide decider) ([]Finding, []nsinspect.Gap) {
-	j := &judge{Facts: f, decide: decide, s: f.Snapshot, viewers: f.Snapshot.Viewers(), found: []Finding{}}
+	j := &judge{Facts: f, decide: decide, s: f.Snapshot, viewers: f.Snapshot.Viewers(), vols: map[int][]nsinspect.Volume{}, found: []Finding{}}
 	if f.Host {
 		j.subIDOverlap()
 		j.newidmapRights()

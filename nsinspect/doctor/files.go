@@ -84,7 +84,7 @@ func (j *judge) files(i int) {
 		uid, gid idmap.Kernel
 	}
 	judged := map[key]bool{}
-	for _, v := range Volumes(j.s, i) {
+	for _, v := range j.volumes(i) {
 		said := 0
 		for _, a := range j.answersOf(i, true) {
 			dir := a.Walk.Reached()

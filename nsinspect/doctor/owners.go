@@ -57,7 +57,7 @@ func (t *tally) text(all uint64, partial bool) string {
 // owners finds files of volumes that belong to nobody inside: simply unmapped, shifted twice, or left by an earlier range
 // of subordinate ids.
 func (j *judge) owners(i int) {
-	for _, v := range Volumes(j.s, i) {
+	for _, v := range j.volumes(i) {
 		var unmapped, twice, stale tally
 		var all uint64
 		partial := false

@@ -8,7 +8,7 @@ import (
 
 // readOnly finds directories that are mounted read-only into a container whose user owns them: writes may be meant.
 func (j *judge) readOnly(i int) {
-	volumes := Volumes(j.s, i)
+	volumes := j.volumes(i)
 	said := map[string]bool{}
 	for _, a := range j.answersOf(i, true) {
 		v, node := volumeAt(volumes, a.Path), a.Walk.Reached()

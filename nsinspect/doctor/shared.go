@@ -26,7 +26,7 @@ func (j *judge) sharedIDs() {
 			if j.container(i).Running() != running {
 				continue
 			}
-			for _, v := range Volumes(j.s, i) {
+			for _, v := range j.volumes(i) {
 				if v.Source == "" && v.Dev == "" || systemTree(v.Source) {
 					continue
 				}

@@ -33,6 +33,16 @@ func Volumes(s *nsinspect.Snapshot, container int) []nsinspect.Volume {
 	return list
 }
 
+// volumes are the Volumes of a container. They are looked for once: that goes through all mounts of the host.
+func (j *judge) volumes(i int) []nsinspect.Volume {
+	list, ok := j.vols[i]
+	if !ok {
+		list = Volumes(j.s, i)
+		j.vols[i] = list
+	}
+	return list
+}
+
 func readOnlyMount(m *nsinspect.Mount) bool {
 	return slices.Contains(m.Options, "ro") || slices.Contains(m.SuperOpts, "ro")
 }

@@ -62,9 +62,14 @@ func (k *asker) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	k.use(s)
+	return nil
+}
+
+// use has the questions asked of a picture of the host that was taken just now.
+func (k *asker) use(s *nsinspect.Snapshot) {
 	k.close()
 	k.s, k.targets, k.scanned = s, make(map[string]accessTarget), time.Now()
-	return nil
 }
 
 func (k *asker) close() {

@@ -76,7 +76,8 @@ func (a *app) storeWalks(ctx context.Context, s *nsinspect.Snapshot, paths []str
 
 // askedFacts walks the paths. One that names no target or no path was complained about already.
 func (a *app) askedFacts(ctx context.Context, f *doctor.Facts, paths []string) (gaps []nsinspect.Gap) {
-	k := &asker{app: a, s: f.Snapshot, targets: map[string]accessTarget{}, scanned: time.Now()}
+	k := &asker{app: a}
+	k.use(f.Snapshot)
 	defer k.close()
 	for _, arg := range paths {
 		name, file, ok := cutTarget(arg)
@@ -84,15 +85,13 @@ func (a *app) askedFacts(ctx context.Context, f *doctor.Facts, paths []string) (
 			continue
 		}
 		subject, err := k.subjectNow(ctx, &question{Target: name})
-		container := -1
-		if err == nil {
-			container = containerIndex(f.Snapshot, subject.Container)
+		if err != nil {
+			gaps = append(gaps, doctorGap(arg, 0, "access", err))
+			continue
 		}
+		container := containerIndex(f.Snapshot, subject.Container)
 		for _, op := range access.StoredOps() {
-			var walk *access.Walk
-			if err == nil {
-				walk, err = k.prober.Walk(ctx, subject, op, file)
-			}
+			walk, err := k.prober.Walk(ctx, subject, op, file)
 			if err != nil {
 				gaps = append(gaps, doctorGap(arg, 0, "access", err))
 				break

@@ -72,16 +72,17 @@ func escapePath(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// message is what was seen, what it means, and the fixes with their commands.
+// message is what was seen, what it means, and the fixes with their commands, a line each: whoever chose a name in it adds
+// none.
 func message(f *doctor.Finding) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s", f.Evidence, f.Meaning)
+	fmt.Fprintf(&b, "%s\n%s", render.Escape(f.Evidence), render.Escape(f.Meaning))
 	for i := range f.Fixes {
 		fix := &f.Fixes[i]
-		fmt.Fprintf(&b, "\nfix: %s", fix.Title)
+		fmt.Fprintf(&b, "\nfix: %s", render.Quoted(fix.Title))
 		for _, command := range append(slices.Clone(fix.Commands), fix.How) {
 			if command != "" {
-				fmt.Fprintf(&b, "\n  %s", command)
+				fmt.Fprintf(&b, "\n  %s", render.Quoted(command))
 			}
 		}
 	}
@@ -93,7 +94,7 @@ type testSuites struct {
 	Name     string      `xml:"name,attr"`
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
-	Skipped  int         `xml:"skipped,attr"`
+	Errors   int         `xml:"errors,attr"`
 	Suites   []testSuite `xml:"testsuite"`
 }
 
@@ -101,6 +102,7 @@ type testSuite struct {
 	Name     string     `xml:"name,attr"`
 	Tests    int        `xml:"tests,attr"`
 	Failures int        `xml:"failures,attr"`
+	Errors   int        `xml:"errors,attr"`
 	Skipped  int        `xml:"skipped,attr"`
 	Cases    []testCase `xml:"testcase"`
 }
@@ -124,7 +126,9 @@ type skipped struct {
 }
 
 // JUnit writes the findings as test cases, a suite a container: an error failed, a warning or a remark passed with its text
-// as output, what could not be told was skipped. A container without a finding is one test that passed.
+// as output, what could not be told was skipped. A container without a finding is one test that passed. The elements and
+// attributes are those of Jenkins's junit-10.xsd, which are those that other services read too; none was an error of the
+// test itself.
 func JUnit(w io.Writer, list *doctor.FindingList) error {
 	all := testSuites{Name: "nsview doctor"}
 	suite := func(name string) *testSuite {
@@ -143,9 +147,9 @@ func JUnit(w io.Writer, list *doctor.FindingList) error {
 		s := suite(render.Escape(f.Target))
 		c := testCase{Class: s.Name, Name: strings.TrimSpace(string(f.ID) + " " + render.Escape(f.Path))}
 		if f.Severity == doctor.Error {
-			c.Failure = &failure{Type: string(f.ID), Message: render.Escape(f.Evidence), Text: lines(message(f))}
+			c.Failure = &failure{Type: string(f.ID), Message: render.Escape(f.Evidence), Text: message(f)}
 		} else {
-			c.Output = string(f.Severity) + ": " + lines(message(f))
+			c.Output = string(f.Severity) + ": " + message(f)
 		}
 		s.Cases = append(s.Cases, c)
 	}
@@ -170,7 +174,7 @@ func JUnit(w io.Writer, list *doctor.FindingList) error {
 				s.Skipped++
 			}
 		}
-		all.Tests, all.Failures, all.Skipped = all.Tests+s.Tests, all.Failures+s.Failures, all.Skipped+s.Skipped
+		all.Tests, all.Failures = all.Tests+s.Tests, all.Failures+s.Failures
 	}
 	out, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
@@ -178,13 +182,4 @@ func JUnit(w io.Writer, list *doctor.FindingList) error {
 	}
 	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, out)
 	return err
-}
-
-// lines escapes each line of a text.
-func lines(text string) string {
-	all := strings.Split(text, "\n")
-	for i := range all {
-		all[i] = render.Escape(all[i])
-	}
-	return strings.Join(all, "\n")
 }

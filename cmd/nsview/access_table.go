@@ -6,12 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
-	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // printVerdict prints one answer for a person: the sentence, what the kernel says, with explain every check, then each fix
@@ -37,15 +35,15 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 	for i := range v.Fixes {
 		f := &v.Fixes[i]
 		fmt.Fprintln(out)
-		line("fix: %s%s", f.Title, fixNote(f))
+		fmt.Fprintf(out, "fix: %s%s\n", render.Quoted(f.Title), fixNote(f))
 		for _, command := range f.Commands {
-			fmt.Fprintln(out, "  "+pasted(command))
+			fmt.Fprintln(out, "  "+render.Quoted(command))
 		}
 		if f.How != "" {
-			line("  %s", f.How)
+			fmt.Fprintln(out, "  "+render.Quoted(f.How))
 		}
 		if f.Opens != "" {
-			line("  opens: %s", f.Opens)
+			fmt.Fprintln(out, "  opens: "+render.Quoted(f.Opens))
 		}
 	}
 	return out.Flush()
@@ -60,14 +58,6 @@ func (a *app) rootHint(o *nsinspect.Observer, fixes ...access.Fix) bool {
 		fmt.Fprintln(a.err, "hint: a command that your user may not run is for root: with sudo, for instance")
 	}
 	return said
-}
-
-// pasted is a command as a shell is to read it. It is quoted already, so that all of it prints: its backslashes stay.
-func pasted(command string) string {
-	if strings.ContainsFunc(command, func(r rune) bool { return r == utf8.RuneError || !shell.Printable(r) }) {
-		return render.Escape(command)
-	}
-	return command
 }
 
 // fixNote is what to know before a fix is tried.

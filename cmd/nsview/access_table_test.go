@@ -15,7 +15,7 @@ func TestPrintVerdict(t *testing.T) {
 		Explanation: "denied: app needs w on \"/a\x1b[31mb\"",
 		Steps:       []access.Step{{Component: "/", Rule: access.RuleWalkX, Result: access.Allow, Detail: "search"}, {Component: "/a\nb", Rule: access.RuleModeOther, Result: access.Deny, Errno: "EACCES"}},
 		Fixes: []access.Fix{
-			{Title: "give it w", Commands: []string{`chmod o+w -- $'/a\033b'`, "echo \x1b[31m"}, Proven: true, Opens: "everybody may write it"},
+			{Title: `let others write $'/a\033b'`, Commands: []string{`chmod o+w -- $'/a\033b'`, "echo \x1b[31m"}, Proven: true, Opens: `everybody may write $'/a\033b'`},
 			{Title: "run as its owner", Restart: true},
 		},
 		Assumptions: []string{"not running"},
@@ -25,10 +25,10 @@ func TestPrintVerdict(t *testing.T) {
 errno EACCES, by the check mode-other on /a\x1b[31mb
 assuming: not running
 
-fix: give it w
+fix: let others write $'/a\033b'
   chmod o+w -- $'/a\033b'
   echo \x1b[31m
-  opens: everybody may write it
+  opens: everybody may write $'/a\033b'
 
 fix: run as its owner (the container has to be made anew, not proven)
 `,

@@ -61,19 +61,19 @@ func lookedAt(list *doctor.FindingList) string {
 	}
 }
 
-// printFix prints one fix and its commands, which are quoted already.
+// printFix prints one fix and its commands.
 func printFix(w io.Writer, f *access.Fix, indent string) {
 	notes := fixNotes(f)
 	text := f.Title
 	if len(notes) > 0 {
 		text += " (" + strings.Join(notes, "; ") + ")"
 	}
-	fmt.Fprintf(w, "%sfix:   %s\n", indent, render.Escape(text))
+	fmt.Fprintf(w, "%sfix:   %s\n", indent, render.Quoted(text))
 	for _, command := range f.Commands {
-		fmt.Fprintf(w, "%s         %s\n", indent, pasted(command))
+		fmt.Fprintf(w, "%s         %s\n", indent, render.Quoted(command))
 	}
 	if f.How != "" {
-		fmt.Fprintf(w, "%s         %s\n", indent, render.Escape(f.How))
+		fmt.Fprintf(w, "%s         %s\n", indent, render.Quoted(f.How))
 	}
 }
 

@@ -116,11 +116,7 @@ func (a *app) reportFacts(s *nsinspect.Snapshot, list *nsinspect.ContainerList) 
 func reportFinding(f *doctor.Finding) html.Finding {
 	out := html.Finding{ID: string(f.ID), Severity: string(f.Severity), Target: f.Target, Path: f.Path, Evidence: f.Evidence, Meaning: f.Meaning}
 	for i := range f.Fixes {
-		fix := html.Fix{Title: f.Fixes[i].Title, Notes: fixNotes(&f.Fixes[i])}
-		for _, command := range f.Fixes[i].Commands {
-			fix.Commands = append(fix.Commands, pasted(command))
-		}
-		fix.How = f.Fixes[i].How
+		fix := html.Fix{Title: f.Fixes[i].Title, Notes: fixNotes(&f.Fixes[i]), Commands: f.Fixes[i].Commands, How: f.Fixes[i].How}
 		out.Fixes = append(out.Fixes, fix)
 	}
 	return out

@@ -187,7 +187,7 @@ func (j *judge) unshift(v *nsinspect.Volume) []access.Fix {
 		Title:    "mount the volume without an id map (without :idmap, or with --userns and :U but not both)",
 		Commands: []string{},
 		Restart:  true,
-		Opens:    "nothing: the ids on disk are those of the container already (" + v.Point + ")",
+		Opens:    "nothing: the ids on disk are those of the container already (" + shell.Arguments(v.Point) + ")",
 	}}
 }
 

@@ -44,6 +44,15 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// Quoted is Escape for text in which nsinspect/shell has quoted what others chose, a command or the words of a fix: it
+// prints as it is, since a second escape would change its backslashes. Text in which something does not print is escaped.
+func Quoted(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !shell.Printable(r) }) {
+		return Escape(s)
+	}
+	return s
+}
+
 // plainASCII reports whether Escape leaves s alone, for the common case.
 func plainASCII(s string) bool {
 	for i := range len(s) {

@@ -45,7 +45,7 @@ type Finding struct {
 	Fixes                                         []Fix
 }
 
-// Fix is what would change it.
+// Fix is what would change it. What others chose is quoted in it as for a shell.
 type Fix struct {
 	Title    string
 	Notes    []string
@@ -92,7 +92,8 @@ func (p *Page) Write(w io.Writer) error {
 		return err
 	}
 	tmpl, err := template.New("page").Funcs(template.FuncMap{
-		"text": render.Escape,
+		"text":   render.Escape,
+		"quoted": render.Quoted,
 		"draw": func(d func(io.Writer, bool) error) (template.HTML, error) {
 			var b bytes.Buffer
 			err := d(&b, false)

@@ -223,6 +223,15 @@ func describeCompletion(root *cobra.Command) {
 	}
 	completion.Args = unknownCommand
 	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	if fish, _, err := completion.Find([]string{"fish"}); err == nil {
+		fish.RunE = func(cmd *cobra.Command, _ []string) error {
+			bare, err := cmd.Flags().GetBool("no-descriptions")
+			if err != nil {
+				return err
+			}
+			return fishCompletion(cmd.OutOrStdout(), root, !bare)
+		}
+	}
 	completion.Short = "print the completions for a shell"
 	completion.Long = `completion prints a script that teaches a shell the commands and flags of nsview, and lets it complete what is there:
 containers, paths inside a container after its name, operations, columns.`

@@ -35,10 +35,12 @@ _nsview`,
 complete -C $argv[1]`,
 }
 
-// The shells complete what is there: containers, paths as a container sees them, operations, columns.
-func TestCompletionsInShells(t *testing.T) {
+// completionBox starts a container whose names are not made for shells, and returns a directory with nsview in it and the
+// environment that finds it there.
+func completionBox(t *testing.T) (dir string, env []string) {
+	t.Helper()
 	proctest.NeedRoot(t)
-	dir := t.TempDir()
+	dir = t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func TestCompletionsInShells(t *testing.T) {
 	if err := os.Symlink(self, filepath.Join(dir, "nsview")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"only/inner", "only/.hidden"} {
+	for _, name := range []string{"only/inner", "only/.hidden", "two words", "co:lon", "$(touch pwned)", "semi;touch pwned", "`touch pwned`"} {
 		if err := os.MkdirAll(filepath.Join(dir, "data", name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +61,7 @@ func TestCompletionsInShells(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "data/new\nline"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "TERM=dumb")
+	env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "ZDOTDIR="+dir, "TERM=dumb", "LC_ALL=C.UTF-8")
 	box := exec.Command(filepath.Join(dir, "nsview"), "run", "--pid", "--name", "compl-web", "--tmpfs", "/mnt", "--bind", filepath.Join(dir, "data")+":/mnt/data", "--", "sleep", "60")
 	box.Env = env
 	if err := box.Start(); err != nil {
@@ -67,6 +69,12 @@ func TestCompletionsInShells(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = box.Process.Kill(); _ = box.Wait() })
 	waitForContainer(t, dir, env, "compl-web")
+	return dir, env
+}
+
+// The shells complete what is there: containers, paths as a container sees them, operations, columns.
+func TestCompletionsInShells(t *testing.T) {
+	_, env := completionBox(t)
 	for shell, script := range shellAnswers {
 		t.Run(shell, func(t *testing.T) {
 			path, err := exec.LookPath(shell)

@@ -34,6 +34,14 @@ type session struct {
 // onTerminal starts nsview as the foreground job of a terminal of that size.
 func onTerminal(t *testing.T, columns, rows uint16, args ...string) *session {
 	t.Helper()
+	cmd := exec.Command("nsview", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=xterm", "NO_COLOR=1")
+	return commandOnTerminal(t, columns, rows, cmd)
+}
+
+// commandOnTerminal starts any command as onTerminal does nsview.
+func commandOnTerminal(t *testing.T, columns, rows uint16, cmd *exec.Cmd) *session {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	proctest.Need(t, "pty", err == nil, fmt.Sprint(err))
 	t.Cleanup(func() { master.Close() })
@@ -53,8 +61,7 @@ func onTerminal(t *testing.T, columns, rows uint16, args ...string) *session {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	s := &session{cmd: exec.Command("nsview", args...), master: master, closed: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=xterm", "NO_COLOR=1")
+	s := &session{cmd: cmd, master: master, closed: make(chan struct{})}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, tty, tty
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

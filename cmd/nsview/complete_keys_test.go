@@ -1,0 +1,133 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/nsview/nsview/procscan/proctest"
+)
+
+// shellStarts begin a shell as a person has it, with nsview's completions. What is completed then is not done but printed,
+// each word in brackets.
+var shellStarts = map[string]struct {
+	file, text string // what it reads at its start
+	args       []string
+}{
+	"bash": {"bashrc", `source /usr/share/bash-completion/bash_completion
+source <(nsview completion bash)
+nsview() { if [ "$1" = __complete ]; then command nsview "$@"; else printf 'WORD<%s>' "$@"; echo; fi; }
+bind 'set enable-bracketed-paste off'
+PS1='READY> '
+`, []string{"--noprofile", "--rcfile", "bashrc", "-i"}},
+	"zsh": {".zshrc", `autoload -Uz compinit; compinit -u -D
+source <(nsview completion zsh)
+nsview() { if [ "$1" = __complete ]; then command nsview "$@"; else printf 'WORD<%s>' "$@"; echo; fi; }
+PS1='READY> '
+`, []string{"-i"}},
+	"fish": {"start.fish", `nsview completion fish | source
+function nsview
+    if test "$argv[1]" = __complete
+        command nsview $argv
+    else
+        printf 'WORD<%s>' $argv
+        echo
+    end
+end
+function fish_prompt
+    printf 'READY> '
+end
+`, []string{"--private", "-C", "source start.fish"}},
+}
+
+// At a terminal, with the TAB key: a name that a container chose is completed to what a shell reads as that name, and
+// nothing in it is executed, then or at the next TAB.
+func TestCompletionByKey(t *testing.T) {
+	dir, env := completionBox(t)
+	for shell, start := range shellStarts {
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			proctest.Need(t, shell, err == nil, "its completions are asked")
+			if err := os.WriteFile(filepath.Join(dir, start.file), []byte(start.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, tt := range []struct{ keys, want string }{
+				{"nsview access compl-w\t", "WORD<access>WORD<compl-web>"},
+				{"nsview access compl-web /mnt/data/two\t", "WORD</mnt/data/two words/>"},
+				{`nsview access compl-web /mnt/data/two\ w` + "\t", "WORD</mnt/data/two words/>"},
+				{"nsview access compl-web /mnt/data/co\t", "WORD</mnt/data/co:lon/>"},
+				{"nsview owner --in compl-web /mnt/data/two\t", "WORD</mnt/data/two words/>"},
+				{`nsview access compl-web /mnt/data/\$` + "\t opent\t", "WORD</mnt/data/$(touch pwned)/>WORD<opentrunc>"},
+				{"nsview access compl-web '/mnt/data/$(touch pwned)/' opent\t", "WORD</mnt/data/$(touch pwned)/>WORD<opentrunc>"},
+				{"nsview access compl-web /mnt/data/se\t opent\t", "WORD</mnt/data/semi;touch pwned/>WORD<opentrunc>"},
+				{"nsview access compl-web /mnt/data/\\`\t opent\t", "WORD</mnt/data/`touch pwned`/>WORD<opentrunc>"},
+			} {
+				cmd := exec.Command(path, start.args...)
+				cmd.Env, cmd.Dir = env, dir
+				s := commandOnTerminal(t, 200, 50, cmd)
+				s.until(t, "the prompt", func(text string) bool { return strings.Contains(text, "READY> ") })
+				if _, err := s.master.WriteString(tt.keys + "\r"); err != nil {
+					t.Fatal(err)
+				}
+				s.until(t, tt.want, func(text string) bool { return strings.Contains(text, "WORD<") && strings.Contains(text, tt.want) })
+				_ = cmd.Process.Kill()
+				if made, _ := filepath.Glob(filepath.Join(dir, "*pwned*")); made != nil {
+					t.Fatalf("%q: a name was executed: %q", tt.keys, made)
+				}
+			}
+		})
+	}
+}
+
+// A script for fish that cobra makes in another way is not handed out unseen.
+func TestFishCompletionIsMended(t *testing.T) {
+	var out strings.Builder
+	if err := fishCompletion(&out, (&app{}).rootCommand(nil), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, mend := range fishMends() {
+		if strings.Contains(strings.ReplaceAll(out.String(), mend[1], ""), mend[0]) {
+			t.Errorf("left as it was: %q", mend[0])
+		}
+	}
+}
+
+// PowerShell is not run here. Its script asks as the others do: "nsview __complete WORDS", and of the answer takes the last
+// line, :DIRECTIVE, and before that lines of a completion, a tab and a description.
+func TestCompletionProtocol(t *testing.T) {
+	var script, errs strings.Builder
+	if code := run(t.Context(), []string{"nsview", "completion", "powershell"}, nil, &script, &errs); code != exitOK {
+		t.Fatal(errs.String())
+	}
+	for _, want := range []string{"Register-ArgumentCompleter -CommandName 'nsview' -ScriptBlock", `$RequestComp="$Program __complete $Arguments"`, "[int]$Directive = $Out[-1].TrimStart(':')"} {
+		if !strings.Contains(script.String(), want) {
+			t.Errorf("the script has no %s", want)
+		}
+	}
+	for words, want := range map[string]string{
+		"access host /etc ": "opentrunc\topen O_WRONLY|O_TRUNC", "ps -O pid,cui": "pid,cuid", "ls -o ": "yaml", "help idm": "idmapped-mounts\t",
+		"ps ": "host\tthis host", "map --color ": "never",
+	} {
+		var out strings.Builder
+		if code := run(t.Context(), append([]string{"nsview", "__complete"}, strings.Split(words, " ")...), nil, &out, &errs); code != exitOK {
+			t.Fatalf("%s: %s", words, errs.String())
+		}
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		last := lines[len(lines)-1]
+		if _, err := strconv.ParseUint(strings.TrimPrefix(last, ":"), 10, 8); err != nil || last[0] != ':' {
+			t.Errorf("%s: the last line is %q", words, last)
+		}
+		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("%s: %q is not offered, but %q", words, want, lines)
+		}
+		for _, line := range lines {
+			if strings.Count(line, "\t") > 1 {
+				t.Errorf("%s: not a completion and a description: %q", words, line)
+			}
+		}
+	}
+}

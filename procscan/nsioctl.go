@@ -157,7 +157,12 @@ func (n *nsFile) related(name string, request uint, arg unsafe.Pointer) (*nsFile
 	if err != nil {
 		return nil, err
 	}
-	return newNSFile(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &nsFile{fd: fd, inode: nsinspect.Inode(st.Ino), dev: st.Dev}, nil
 }
 
 // ioctl asks request of the namespace.

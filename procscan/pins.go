@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -95,12 +96,54 @@ func (g *grapher) walkBothWays(ctx context.Context) error {
 	return err
 }
 
+// mountReaders is how many mount namespaces are read at a time. More fight for the kernel's lock of all mounts.
+const mountReaders = 2
+
+// mountVisit is a mount namespace whose namespace files are looked for.
+type mountVisit struct {
+	ns     *nsFile // keeps it until it was read
+	id     uint64  // for statmount(2)
+	mounts []mountStat
+	err    error
+}
+
 // walkFrom visits the mount namespaces on one side of from.
 func (g *grapher) walkFrom(ctx context.Context, from *nsFile, step func(*nsFile) (*nsFile, uint64, error)) error {
-	for at := from; ctx.Err() == nil; {
-		next, id, err := step(at)
-		if at != from {
-			at.close()
+	var (
+		visits  []*mountVisit
+		readers sync.WaitGroup
+		todo    = make(chan *mountVisit, mountReaders)
+	)
+	for range mountReaders {
+		readers.Go(func() {
+			var buf []byte
+			for v := range todo {
+				v.mounts, v.err = g.s.nsfsMounts(v.id, &buf)
+				v.ns.close()
+			}
+		})
+	}
+	walked := g.walkSide(ctx, from, step, func(v *mountVisit) {
+		visits = append(visits, v)
+		todo <- v
+	})
+	close(todo)
+	readers.Wait()
+	for _, v := range visits {
+		if err := g.visitedMounts(v.ns.inode, v.mounts, v.err); err != nil {
+			return err
+		}
+	}
+	return walked
+}
+
+// walkSide hands over every mount namespace on one side of from as soon as the walk no longer needs it.
+func (g *grapher) walkSide(ctx context.Context, from *nsFile, step func(*nsFile) (*nsFile, uint64, error), visit func(*mountVisit)) error {
+	at := &mountVisit{ns: from}
+	for ctx.Err() == nil {
+		next, id, err := step(at.ns)
+		if at.ns != from {
+			visit(at)
 		}
 		if errors.Is(err, unix.ENOENT) {
 			return nil
@@ -111,26 +154,29 @@ func (g *grapher) walkFrom(ctx context.Context, from *nsFile, step func(*nsFile)
 		if n := g.node(nsinspect.Mnt, next.inode); !n.asked {
 			g.questions(n, next)
 		}
-		if err := g.visitMountNS(next.inode, id); err != nil {
-			next.close()
-			return err
-		}
-		at = next
+		at = &mountVisit{ns: next, id: id}
+	}
+	if at.ns != from {
+		at.ns.close()
 	}
 	return nil
 }
 
 // visitMountNS looks for namespace files among the mounts of the mount namespace with that id for statmount(2).
 func (g *grapher) visitMountNS(inode nsinspect.Inode, id uint64) error {
-	mounts, err := g.s.statNS(id, statmountSBBasic|statmountMntRoot|statmountMntPoint)
+	var buf []byte
+	mounts, err := g.s.nsfsMounts(id, &buf)
+	return g.visitedMounts(inode, mounts, err)
+}
+
+// visitedMounts takes the mounts of namespace files that a mount namespace has, or why they could not be read.
+func (g *grapher) visitedMounts(inode nsinspect.Inode, mounts []mountStat, err error) error {
 	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: it has no mounts, or no longer
 		return err
 	}
 	g.visited[inode] = true
 	for _, m := range mounts {
-		if m.magic == unix.NSFS_MAGIC {
-			g.pinMount(m.root, m.point, inode, 0)
-		}
+		g.pinMount(m.root, m.point, inode, 0)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package procscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -151,29 +151,46 @@ func eachMount(nsID uint64, ids []uint64, questions uint64, buf *[]byte, see fun
 // The id maps are in ids of the caller's user namespace, and a part of a map that has no ids there is silently left
 // out: only a caller in the initial user namespace can trust them.
 func statMount(nsID, id, questions uint64, buf *[]byte) (mountStat, error) {
+	b, err := askMount(nsID, id, questions, buf)
+	if err != nil {
+		return mountStat{}, err
+	}
+	return parseStatmount(b)
+}
+
+// mountMagic is the magic number of the file system that is mounted, of one mount as [statMount] names it. It costs a
+// fraction of what questions do that are answered with text.
+func mountMagic(nsID, id uint64, buf *[]byte) (uint64, error) {
+	b, err := askMount(nsID, id, statmountSBBasic, buf)
+	if err != nil {
+		return 0, err
+	}
+	const magic = int(unsafe.Offsetof(statmountAnswer{}.SBMagic))
+	if len(b) < statmountHeader {
+		return 0, errStatmountAnswer
+	}
+	return binary.NativeEndian.Uint64(b[magic:]), nil
+}
+
+// askMount is the system call: the answer is in buf, which grows as it must.
+func askMount(nsID, id, questions uint64, buf *[]byte) ([]byte, error) {
 	req := mntIDReq{Size: uint32(mntIDReqSize), MntID: id, Param: questions, MntNSID: nsID}
 	if len(*buf) == 0 {
 		*buf = make([]byte, statmountFirst)
 	}
 	for {
 		b := *buf
-		_, err := retry(func() (int, error) {
-			_, _, errno := unix.Syscall6(unix.SYS_STATMOUNT, uintptr(unsafe.Pointer(&req)),
-				uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
-			if errno != 0 {
-				return 0, errno
-			}
-			return 0, nil
-		})
-		runtime.KeepAlive(&req)
-		if errors.Is(err, unix.EOVERFLOW) && len(b) < statmountMax {
+		_, _, errno := unix.Syscall6(unix.SYS_STATMOUNT, uintptr(unsafe.Pointer(&req)),
+			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+		switch {
+		case errno == 0:
+			return b, nil
+		case errno == unix.EINTR:
+		case errno == unix.EOVERFLOW && len(b) < statmountMax:
 			*buf = make([]byte, 4*len(b))
-			continue
+		default:
+			return nil, fmt.Errorf("statmount %d in mount namespace id %d: %w", id, nsID, errno)
 		}
-		if err != nil {
-			return mountStat{}, fmt.Errorf("statmount %d in mount namespace id %d: %w", id, nsID, err)
-		}
-		return parseStatmount(b)
 	}
 }
 

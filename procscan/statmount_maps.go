@@ -106,13 +106,9 @@ func (s *scanner) statNS(nsID, questions uint64) ([]mountStat, error) {
 		return nil, unix.ENOSYS
 	}
 	var buf []byte
-	top := s.topMount(nsID, &buf)
-	ids, err := listMounts(nsID, top)
+	ids, err := s.mountIDs(nsID, &buf)
 	if err != nil {
 		return nil, err
-	}
-	if top != listmountRoot {
-		ids = append(ids, top) // listmount(2) lists what is below a mount, not the mount itself
 	}
 	out := make([]mountStat, 0, len(ids))
 	err = eachMount(nsID, ids, questions|statmountMntBasic, &buf, func(m mountStat) {
@@ -125,6 +121,48 @@ func (s *scanner) statNS(nsID, questions uint64) ([]mountStat, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// mountIDs are the unique ids of all mounts of the mount namespace with that id.
+func (s *scanner) mountIDs(nsID uint64, buf *[]byte) ([]uint64, error) {
+	top := s.topMount(nsID, buf)
+	ids, err := listMounts(nsID, top)
+	if err != nil {
+		return nil, err
+	}
+	if top != listmountRoot {
+		ids = append(ids, top) // listmount(2) lists what is below a mount, not the mount itself
+	}
+	return ids, nil
+}
+
+// nsfsMounts are root and point of the mounts of namespace files in the mount namespace with that id. Hardly a mount is
+// one, so each is only asked what file system it is of.
+func (s *scanner) nsfsMounts(nsID uint64, buf *[]byte) ([]mountStat, error) {
+	if s.lacks&featStatmount != 0 {
+		return nil, unix.ENOSYS
+	}
+	ids, err := s.mountIDs(nsID, buf)
+	if err != nil {
+		return nil, err
+	}
+	held := ids[:0]
+	for _, id := range ids {
+		magic, err := mountMagic(nsID, id, buf)
+		switch {
+		case err == nil:
+			if magic == unix.NSFS_MAGIC {
+				held = append(held, id)
+			}
+		case !errors.Is(err, unix.ENOENT):
+			return nil, err
+		}
+	}
+	var out []mountStat
+	err = eachMount(nsID, held, statmountSBBasic|statmountMntRoot|statmountMntPoint, buf, func(m mountStat) {
+		out = append(out, m)
+	})
+	return out, err
 }
 
 // topMount is the mount that everything in the namespace is below. For listmount(2) the root is the first mount on

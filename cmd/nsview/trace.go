@@ -48,8 +48,7 @@ process and all that come from it, or whoever is in or enters that container or
 namespace; with COMMAND it starts COMMAND and ends with it.
 
 The columns are the PID on the host and inside, and the name that the process
-had then. What a system call was given is read when it returns. A birth that has
-nothing to do with namespaces is shown with -v. PIDs of clone, setns and of maps
+had then. A birth that has nothing to do with namespaces is shown with -v. PIDs of clone, setns and of maps
 are the host's, ids of setuid and of maps are inside ids.
 
 Ctrl-C ends it, with the summary: what started, by whom, in which new and which

@@ -96,6 +96,7 @@ type Args struct {
 
 	Reason    string `json:"reason,omitempty"`    // why it failed
 	Truncated bool   `json:"truncated,omitempty"` // a string was longer than what is kept
+	Late      bool   `json:"read_late,omitempty"` // strings were read when the call returned, since their memory was not there at its entry: another thread may have changed them
 	Unread    bool   `json:"unread,omitempty"`    // what the call was given by pointers, such as paths, is not known: the source does not tell
 }
 

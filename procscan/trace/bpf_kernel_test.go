@@ -244,6 +244,26 @@ func TestBPFClone3(t *testing.T) {
 	}
 }
 
+// What a call was given is what the kernel was given, whatever another thread makes of it during the call; where that could
+// not be read then it is marked.
+func TestBPFReadsWhatTheKernelRead(t *testing.T) {
+	for helper, want := range map[string]struct {
+		path, errno string
+		late        bool
+	}{"changed-path": {"/bin/true", "EFAULT", false}, "unread-path": {"/nosuch/unread", "ENOENT", true}} {
+		tr := start(t)
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), "NSVIEW_TRACE_HELPER="+helper)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", helper, err, out)
+		}
+		e := find(t, tr.stop(cmd.Process.Pid), "execve", func(e *events.Event) bool { return e.Type == events.Exec && e.Failed() })
+		if e.Args.Path != want.path || e.Errno != want.errno || e.Args.Late != want.late {
+			t.Errorf("%s: %s, read late: %v", helper, e.Text(), e.Args.Late)
+		}
+	}
+}
+
 // What the kernel refuses is shown as refused, with the rule that refused it.
 func TestBPFRefusedMaps(t *testing.T) {
 	tr := start(t)

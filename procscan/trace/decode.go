@@ -48,8 +48,10 @@ type header struct {
 	IDs           [8]uint32 // real, effective, saved, fs: uids, then gids
 	Comm          [16]byte
 	X             [8]uint32
+	Seccomp       uint16
+	_             [3]uint16
 	Len           [6]uint16
-	Seccomp       uint32
+	Late, _       uint16
 }
 
 // inodes is struct nsset.
@@ -100,6 +102,7 @@ func (r *record) event(boot time.Time) *events.Event {
 	if r.Seccomp != 0 {
 		e.Args.Reason = "refused by a seccomp filter"
 	}
+	e.Args.Late = r.Late != 0 && r.Kind != kindDenied // those of a refusal all are
 	switch r.Kind {
 	case kindClone:
 		e.Type, e.Name = events.Clone, cloneName(r.Nr)

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("NSVIEW_TRACE_HELPER") == "clone3" {
-		if err := clone3(); err != nil {
+	if help := map[string]func() error{"clone3": clone3, "changed-path": changedPath, "unread-path": unreadPath}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -48,4 +48,68 @@ func rawClone3(args *[11]uint64) (pid int, errno unix.Errno) {
 		}
 	}
 	return int(r), errno
+}
+
+// changedPath executes a path that another thread changes during the call: after the kernel has read it, and before the call
+// fails. The kernel waits for that thread at the arguments, whose memory that thread provides (userfaultfd(2)).
+func changedPath() error {
+	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("userfaultfd: %w", errno)
+	}
+	page := os.Getpagesize()
+	args, err := unix.Mmap(-1, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return err
+	}
+	argv := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(args))))
+	const ( // include/uapi/linux/userfaultfd.h
+		api, uffdioAPI     = 0xAA, 0xc018aa3f
+		missing, uffdioReg = 1, 0xc020aa00
+		uffdioCopy         = 0xc028aa03
+	)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, uffdioAPI, uintptr(unsafe.Pointer(&[3]uint64{api}))); errno != 0 {
+		return fmt.Errorf("UFFDIO_API: %w", errno)
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, uffdioReg, uintptr(unsafe.Pointer(&[4]uint64{argv, uint64(page), missing}))); errno != 0 {
+		return fmt.Errorf("UFFDIO_REGISTER: %w", errno)
+	}
+	path := []byte("/bin/true\x00")
+	go func() {
+		if _, err := unix.Read(int(fd), make([]byte, 32)); err != nil { // waits for the fault
+			panic(err)
+		}
+		copy(path, "/bin/lies")
+		wrong := make([]byte, page)
+		wrong[0] = 1 // the address of the first argument
+		from := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(wrong))))
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, uffdioCopy, uintptr(unsafe.Pointer(&[5]uint64{argv, from, uint64(page)}))); errno != 0 {
+			panic(errno)
+		}
+	}()
+	_, _, errno = unix.Syscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(&path[0])), uintptr(argv), 0)
+	if errno != unix.EFAULT || string(path) != "/bin/lies\x00" {
+		return fmt.Errorf("execve: %w, path %q", errno, path)
+	}
+	return nil
+}
+
+// unreadPath executes a path of which the memory has not been used before.
+func unreadPath() error {
+	f, err := os.CreateTemp("", "")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.WriteString("/nosuch/unread\x00"); err != nil {
+		return err
+	}
+	path, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(unsafe.SliceData(path))), 0, 0); errno != unix.ENOENT {
+		return fmt.Errorf("execve: %w", errno)
+	}
+	return nil
 }

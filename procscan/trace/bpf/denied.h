@@ -39,14 +39,16 @@ struct {
 SEC("tp_btf/sys_enter")
 int fs_enter(u64 *ctx)
 {
-	struct asking a = {};
+	struct asking a;
 	struct fs_call *c;
 	struct task_struct *t;
-	u32 nr = ctx[1], tid = (u32)bpf_get_current_pid_tgid();
+	u32 nr = ctx[1], tid;
 
 	c = bpf_map_lookup_elem(&fs_calls, &nr);
 	if (!c || !c->wanted)
 		return 0;
+	__builtin_memset(&a, 0, sizeof(a));
+	tid = (u32)bpf_get_current_pid_tgid();
 	t = (void *)bpf_get_current_task_btf();
 	if (compat(t, nr)) {
 		lose(LOST_COMPAT);
@@ -102,7 +104,7 @@ static __always_inline u32 path_names(struct event *e, u32 off, int i, struct ta
 		if (off > CONTENT - 256)
 			break;
 		if (d == root && m == root_mnt) {
-			e->data[off & CONTENT] = 0;
+			e->given.data[off & CONTENT] = 0;
 			off++;
 			break;
 		}
@@ -117,13 +119,13 @@ static __always_inline u32 path_names(struct event *e, u32 off, int i, struct ta
 		parent = BPF_CORE_READ(d, d_parent);
 		if (parent == d)
 			break;
-		long len = bpf_probe_read_kernel_str(&e->data[off & CONTENT], 256, BPF_CORE_READ(d, d_name.name));
+		long len = bpf_probe_read_kernel_str(&e->given.data[off & CONTENT], 256, BPF_CORE_READ(d, d_name.name));
 		if (len <= 0)
 			break;
 		off += len;
 		d = parent;
 	}
-	e->len[i] = off - start;
+	e->given.len[i] = off - start;
 	return off;
 }
 
@@ -152,8 +154,9 @@ static __always_inline u64 arg(u64 *args, u32 n) { return n ? args[(n - 1) & 7] 
 SEC("tp_btf/sys_exit")
 int fs_leave(u64 *ctx)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid(), off = 0, n;
-	struct asking *a = bpf_map_lookup_elem(&asked, &tid), was = {};
+	struct pt_regs *r = (void *)ctx[0];
+	u32 nr = number(r), tid, off = 0, n;
+	struct asking *a, was;
 	struct task_struct *t;
 	struct fs_call *c;
 	struct event *e;
@@ -161,16 +164,18 @@ int fs_leave(u64 *ctx)
 	s64 ret = ctx[1];
 	u64 args[8] = {}, path;
 
+	c = bpf_map_lookup_elem(&fs_calls, &nr);
+	if (!c || !c->wanted)
+		return 0;
+	tid = (u32)bpf_get_current_pid_tgid();
+	a = bpf_map_lookup_elem(&asked, &tid);
 	if (!a)
 		return 0;
 	if (ret != -EPERM && ret != -EACCES && ret != -EROFS && ret != -EOVERFLOW)
 		goto out;
 	was = *a;
 	t = (void *)bpf_get_current_task_btf();
-	c = bpf_map_lookup_elem(&fs_calls, &was.nr);
-	if (!c)
-		goto out;
-	read_args(args, (void *)ctx[0]);
+	read_args(args, r);
 	path = arg(args, c->path);
 	if (was.nr == NR_connect || was.nr == NR_bind) {
 		u16 family = 0;
@@ -204,13 +209,13 @@ int fs_leave(u64 *ctx)
 	e->x[7] = n;
 	if (n > 64)
 		n = 64;
-	if (!bpf_probe_read_kernel(e->data, (n * 4) & 511, (void *)groups + bpf_core_field_offset(struct group_info, gid)))
-		off = e->len[0] = n * 4;
-	__builtin_memcpy(&e->data[off & 511], was.stack, sizeof(was.stack));
-	e->len[1] = sizeof(was.stack);
+	if (!bpf_probe_read_kernel(e->given.data, (n * 4) & 511, (void *)groups + bpf_core_field_offset(struct group_info, gid)))
+		off = e->given.len[0] = n * 4;
+	__builtin_memcpy(&e->given.data[off & 511], was.stack, sizeof(was.stack));
+	e->given.len[1] = sizeof(was.stack);
 	off += sizeof(was.stack);
-	off = text(e, off, 2, path);
-	off = text(e, off, 3, arg(args, c->path2));
+	off = text(&e->given, off, 2, path);
+	off = text(&e->given, off, 3, arg(args, c->path2));
 	off = base_names(e, off, 4, t, c->dir ? (int)arg(args, c->dir) : AT_FDCWD);
 	if (c->dir2 && (int)arg(args, c->dir2) != (c->dir ? (int)arg(args, c->dir) : AT_FDCWD))
 		off = base_names(e, off, 5, t, (int)arg(args, c->dir2));

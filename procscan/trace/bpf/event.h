@@ -11,10 +11,18 @@
 #define MOUNT_ATTR_IDMAP 0x100000
 
 /* Kinds of records; decode.go has the same. */
-enum { CLONE = 1, SYSCALL, EXEC, EXIT, MAP, DENIED };
+enum { CLONE = 1, SYSCALL, EXEC, EXIT, MAP, DENIED, ENTRY, KINDS }; /* ENTRY is of none that is sent */
 
 struct nsset {
 	u32 user, pid, pid_children, mnt, net, uts, ipc, cgroup, time, time_children;
+};
+
+/* What a system call was given by pointers: strings one after the other, each of its len. */
+struct given {
+	u16 len[6];
+	u16 late; /* was read at the return of the call: at its entry that memory was not there */
+	u16 used;
+	char data[8192];
 };
 
 struct event {
@@ -29,17 +37,18 @@ struct event {
 	u32 ids[8];
 	char comm[16];
 	u32 x[8];
-	u16 len[6];
-	u32 seccomp;
-	char data[8192];
+	u16 seccomp, unused[3];
+	struct given given;
 };
-#define HEADER __builtin_offsetof(struct event, data)
+#define HEADER __builtin_offsetof(struct event, given.data)
 #define STRING 1024 /* with the NUL; longer ones are cut */
 #define CONTENT 4095
 
 struct pending {
 	u64 args[6];
-	u32 nr, file; /* file: which of the id map files a write is to */
+	u64 file; /* of a write: the struct file, which may be gone when the call returns */
+	u32 nr, map; /* map: which of the id map files a write is to */
+	u32 ns, unused; /* ns: the namespace that a descriptor among the arguments stands for */
 	struct nsset before;
 	char comm[16];
 };
@@ -49,9 +58,10 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
+/* A place for each program, since one may interrupt another: the key is a kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, KINDS);
 	__type(key, u32);
 	__type(value, struct event);
 } scratch SEC(".maps");
@@ -62,6 +72,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct pending);
 } pending SEC(".maps");
+
+/* What those calls were given. When it is full that is read at their return. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, struct given);
+} given SEC(".maps");
 
 /* What is not shown, by reason; the reader sums the CPUs up. */
 enum { LOST_FULL, LOST_PENDING, LOST_COMPAT, LOST_KINDS };
@@ -113,8 +131,7 @@ static __always_inline u32 innermost(struct pid *pid)
 
 static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
 {
-	u32 zero = 0;
-	struct event *e = bpf_map_lookup_elem(&scratch, &zero);
+	struct event *e = bpf_map_lookup_elem(&scratch, &kind);
 	const struct cred *c;
 
 	if (!e)
@@ -146,35 +163,39 @@ static __always_inline void send(struct event *e, u32 size)
 {
 	u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= (256 << 10) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
-	if (bpf_ringbuf_output(&events, e, HEADER + (size & (sizeof(e->data) - 1)), flags))
+	if (bpf_ringbuf_output(&events, e, HEADER + (size & (sizeof(e->given.data) - 1)), flags))
 		lose(LOST_FULL);
 }
 
 /* text appends string i, from the memory of the process, and returns the new size. */
-static __always_inline u32 text(struct event *e, u32 off, int i, u64 from)
+static __always_inline u32 text(struct given *g, u32 off, int i, u64 from)
 {
 	long n;
 
 	off &= CONTENT;
 	if (!from || off > CONTENT - STRING)
 		return off;
-	n = bpf_probe_read_user_str(&e->data[off], STRING, (void *)from);
-	if (n <= 0)
+	n = bpf_probe_read_user_str(&g->data[off], STRING, (void *)from);
+	if (n <= 0) {
+		g->late = 1;
 		return off;
-	e->len[i] = n;
+	}
+	g->len[i] = n;
 	return off + n;
 }
 
-static __always_inline u32 bytes(struct event *e, u32 off, int i, u64 from, u64 n)
+static __always_inline u32 bytes(struct given *g, u32 off, int i, u64 from, u64 n)
 {
 	off &= CONTENT;
 	if (n > STRING)
 		n = STRING;
 	if (!from || !n || off > CONTENT - STRING)
 		return off;
-	if (bpf_probe_read_user(&e->data[off], n & 2047, (void *)from))
+	if (bpf_probe_read_user(&g->data[off], n & 2047, (void *)from)) {
+		g->late = 1;
 		return off;
-	e->len[i] = n;
+	}
+	g->len[i] = n;
 	return off + n;
 }
 
@@ -182,40 +203,62 @@ static __always_inline u32 bytes(struct event *e, u32 off, int i, u64 from, u64 
 static __always_inline bool compat(struct task_struct *t, long nr)
 {
 #ifdef __TARGET_ARCH_x86
-	return BPF_CORE_READ(t, thread_info.status) & 2 || nr & 0x40000000;
+	return t->thread_info.status & 2 || nr & 0x40000000;
 #else
-	return BPF_CORE_READ(t, thread_info.flags) >> 22 & 1;
+	return t->thread_info.flags >> 22 & 1;
 #endif
 }
 
-static __always_inline void read_args(u64 *args, void *regs)
+/* read_args takes the registers from the program's context: they are read without a helper then. */
+static __always_inline void read_args(u64 *args, struct pt_regs *r)
 {
 #ifdef __TARGET_ARCH_x86
-	struct pt_regs *r = regs;
-	args[0] = BPF_CORE_READ(r, di);
-	args[1] = BPF_CORE_READ(r, si);
-	args[2] = BPF_CORE_READ(r, dx);
-	args[3] = BPF_CORE_READ(r, r10);
-	args[4] = BPF_CORE_READ(r, r8);
-	args[5] = BPF_CORE_READ(r, r9);
+	args[0] = r->di;
+	args[1] = r->si;
+	args[2] = r->dx;
+	args[3] = r->r10;
+	args[4] = r->r8;
+	args[5] = r->r9;
 #else
-	struct pt_regs *r = regs;
-	args[0] = BPF_CORE_READ(r, orig_x0);
-	args[1] = BPF_CORE_READ(r, regs[1]);
-	args[2] = BPF_CORE_READ(r, regs[2]);
-	args[3] = BPF_CORE_READ(r, regs[3]);
-	args[4] = BPF_CORE_READ(r, regs[4]);
-	args[5] = BPF_CORE_READ(r, regs[5]);
+	args[0] = r->orig_x0;
+	args[1] = r->regs[1];
+	args[2] = r->regs[2];
+	args[3] = r->regs[3];
+	args[4] = r->regs[4];
+	args[5] = r->regs[5];
 #endif
 }
 
+/* first_arg is the first of them, and number the system call when it returns. */
+static __always_inline u64 first_arg(struct pt_regs *r)
+{
+#ifdef __TARGET_ARCH_x86
+	return r->di;
+#else
+	return r->orig_x0;
+#endif
+}
+
+static __always_inline long number(struct pt_regs *r)
+{
+#ifdef __TARGET_ARCH_x86
+	return r->orig_ax;
+#else
+	return r->syscallno;
+#endif
+}
+
+/* file_of is the file that a descriptor of the current task stands for. */
 static __always_inline struct file *file_of(struct task_struct *t, u32 fd)
 {
-	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
-	struct file **table = BPF_CORE_READ(fdt, fd), *f = NULL;
+	struct fdtable *fdt;
+	struct file *f = NULL;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds))
+	if (!t->files)
 		return NULL;
-	bpf_probe_read_kernel(&f, sizeof(f), table + fd);
+	fdt = t->files->fdt;
+	if (fd >= fdt->max_fds)
+		return NULL;
+	bpf_probe_read_kernel(&f, sizeof(f), fdt->fd + fd);
 	return f;
 }

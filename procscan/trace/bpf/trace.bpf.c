@@ -3,8 +3,11 @@
  * How containers come to be: what tasks do to namespaces, as records in a ring buffer. Only BTF tracepoints are used: they
  * need neither kprobes nor tracefs, and are gone the moment the descriptors are.
  *
- * What a system call got is read when it returns: the kernel has touched that memory then, which a page that was never
- * used before has not been at the entry. A hostile thread may have changed it meanwhile.
+ * Two of the programs run at every system call of the host. They leave for those that are not of interest by the number
+ * alone, and for a write by reads of memory: no other helper is called, and no map looked up.
+ *
+ * What a system call was given by pointers is read at its entry, so that another thread cannot have changed it since. A page
+ * that was never used before is not there then: what is on it is read at the return, and marked.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -12,6 +15,22 @@
 #include "syscalls.h"
 #include "event.h"
 #include "denied.h"
+
+/* How many of the pending calls are writes to id maps: while there are none, a write that returns is not looked for. */
+u64 map_writes;
+
+/* forget ends what is known of the call that a thread is in. */
+static __always_inline void forget(u32 tid)
+{
+	struct pending *p = bpf_map_lookup_elem(&pending, &tid);
+
+	if (!p)
+		return;
+	if (p->map)
+		__sync_fetch_and_add(&map_writes, -1);
+	bpf_map_delete_elem(&pending, &tid);
+	bpf_map_delete_elem(&given, &tid);
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -61,17 +80,21 @@ int exec(u64 *ctx)
 	if (p) {
 		e->before = p->before;
 		e->nr = p->nr;
-		bpf_map_delete_elem(&pending, &old);
 	}
-	if (old != tid)
-		bpf_map_delete_elem(&pending, &tid);
-	n = bpf_probe_read_kernel_str(e->data, STRING, BPF_CORE_READ(b, filename));
+	forget(old);
+	bpf_map_delete_elem(&asked, &old);
+	if (old != tid) {
+		forget(tid);
+		bpf_map_delete_elem(&asked, &tid);
+	}
+	n = bpf_probe_read_kernel_str(e->given.data, STRING, BPF_CORE_READ(b, filename));
 	if (n > 0)
-		off = e->len[0] = n;
+		off = e->given.len[0] = n;
 	mm = BPF_CORE_READ(t, mm);
 	start = BPF_CORE_READ(mm, arg_start);
 	e->x[0] = BPF_CORE_READ(mm, arg_end) - start;
-	off = bytes(e, off, 1, start, e->x[0]);
+	off = bytes(&e->given, off, 1, start, e->x[0]);
+	e->given.late = 0; /* nobody else has that memory yet */
 	send(e, off);
 	return 0;
 }
@@ -84,7 +107,8 @@ int on_exit(u64 *ctx)
 	struct signal_struct *s = BPF_CORE_READ(t, signal);
 	struct event *e;
 
-	bpf_map_delete_elem(&pending, &tid);
+	forget(tid);
+	bpf_map_delete_elem(&asked, &tid);
 	if (BPF_CORE_READ(s, live.counter) > 0)
 		return 0;
 	e = new_event(t, EXIT);
@@ -162,56 +186,25 @@ static __always_inline bool wanted(long nr)
 }
 
 /* ignored: a call of that number that is none of ours, by its arguments. */
-static __always_inline bool ignored(struct task_struct *t, long nr, u64 *args, u32 *file)
+static __always_inline bool ignored(long nr, struct pt_regs *r)
 {
-	u64 flags;
+	u64 first = first_arg(r);
 
 	switch (nr) {
-	case NR_write:
-	case NR_pwrite64:
-	case NR_writev:
-		*file = map_file(file_of(t, args[0]));
-		return !*file;
 	case NR_prctl:
-		return (u32)args[0] != PR_SET_NAME;
+		return (u32)first != PR_SET_NAME;
 	case NR_clone:
-		return args[0] & CLONE_THREAD;
-	case NR_clone3:
-		flags = 0;
-		bpf_probe_read_user(&flags, sizeof(flags), (void *)args[0]);
+		return first & CLONE_THREAD;
+	case NR_clone3: {
+		u64 flags = 0;
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)first);
 		return flags & CLONE_THREAD;
 	}
-	return 0;
-}
-
-SEC("tp_btf/sys_enter")
-int enter(u64 *ctx)
-{
-	long nr = ctx[1];
-	struct pending p;
-	struct task_struct *t;
-	u32 tid, file = 0;
-
-	if (!wanted(nr & ~0x40000000))
-		return 0;
-	__builtin_memset(&p, 0, sizeof(p));
-	t = (void *)bpf_get_current_task_btf();
-	if (compat(t, nr)) {
-		lose(LOST_COMPAT);
-		return 0;
 	}
-	read_args(p.args, (void *)ctx[0]);
-	if (ignored(t, nr, p.args, &file))
-		return 0;
-	p.nr = nr;
-	p.file = file;
-	read_ns(&p.before, t);
-	bpf_probe_read_kernel(p.comm, sizeof(p.comm), &t->comm);
-	tid = BPF_CORE_READ(t, pid);
-	if (bpf_map_update_elem(&pending, &tid, &p, BPF_ANY))
-		lose(LOST_PENDING);
 	return 0;
 }
+
+static __always_inline bool is_write(long nr) { return nr == NR_write || nr == NR_pwrite64 || nr == NR_writev; }
 
 /* ns_of_fd is the inode of the namespace that a descriptor stands for, or 0. */
 static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
@@ -221,6 +214,136 @@ static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
 	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != NSFS_MAGIC)
 		return 0;
 	return BPF_CORE_READ(f, f_inode, i_ino);
+}
+
+/* map_content is what is written to an id map. */
+static __always_inline u32 map_content(struct given *g, struct pending *p)
+{
+	u64 from = p->args[1], n = p->args[2];
+
+	if (p->nr == NR_writev) {
+		u64 iov[2] = {};
+		if (bpf_probe_read_user(iov, sizeof(iov), (void *)from))
+			g->late = 1;
+		from = iov[0];
+		n = iov[1];
+	}
+	if (n > CONTENT)
+		n = CONTENT;
+	if (bpf_probe_read_user(g->data, n & CONTENT, (void *)from)) {
+		g->late = 1;
+		n = 0;
+	}
+	g->len[0] = n;
+	return n;
+}
+
+/* given_to reads what a call was given by pointers, and returns the size. */
+static __always_inline u32 given_to(struct given *g, struct pending *p)
+{
+	u32 off = 0;
+
+	switch (p->nr) {
+	case NR_write:
+	case NR_pwrite64:
+	case NR_writev:
+		return map_content(g, p);
+	case NR_clone3:
+		return bytes(g, 0, 0, p->args[0], 88);
+	case NR_prctl:
+	case NR_execveat:
+	case NR_move_mount:
+	case NR_open_tree:
+	case NR_mount_setattr:
+		off = text(g, 0, 0, p->args[1]);
+		if (p->nr == NR_move_mount)
+			off = text(g, off, 1, p->args[3]);
+		if (p->nr == NR_mount_setattr)
+			off = bytes(g, off, 1, p->args[3], 32);
+		return off;
+	case NR_setgroups:
+		return bytes(g, 0, 0, p->args[1], (p->args[0] & 0xffff) * 4);
+	case NR_execve:
+	case NR_chroot:
+	case NR_umount2:
+	case NR_fsopen:
+		return text(g, 0, 0, p->args[0]);
+	case NR_pivot_root:
+	case NR_mount:
+		off = text(g, 0, 0, p->args[0]);
+		off = text(g, off, 1, p->args[1]);
+		if (p->nr == NR_mount) {
+			off = text(g, off, 2, p->args[2]);
+			off = text(g, off, 3, p->args[4]);
+		}
+		return off;
+	}
+	return 0;
+}
+
+/* begin takes note of a call, and of the thread before it. */
+static __always_inline void begin(struct pending *p, struct task_struct *t, long nr, struct pt_regs *r, struct file *f, u32 map)
+{
+	__builtin_memset(p, 0, sizeof(*p));
+	read_args(p->args, r);
+	p->nr = nr;
+	p->file = (u64)f;
+	p->map = map;
+	read_ns(&p->before, t);
+	bpf_probe_read_kernel(p->comm, sizeof(p->comm), &t->comm);
+	if (nr == NR_setns) {
+		p->ns = ns_of_fd(t, p->args[0]);
+	} else if (nr == NR_mount_setattr) {
+		u64 attr[4] = {};
+		bpf_probe_read_user(attr, sizeof(attr), (void *)p->args[3]);
+		if (attr[0] & MOUNT_ATTR_IDMAP)
+			p->ns = ns_of_fd(t, attr[3]);
+	}
+}
+
+SEC("tp_btf/sys_enter")
+int enter(u64 *ctx)
+{
+	struct pt_regs *r = (void *)ctx[0];
+	long nr = ctx[1];
+	struct pending p;
+	struct task_struct *t;
+	struct file *f = NULL;
+	struct event *e;
+	u32 tid, map = 0, kind = ENTRY;
+
+	if (!wanted(nr & ~0x40000000))
+		return 0;
+	t = (void *)bpf_get_current_task_btf();
+	if (compat(t, nr)) {
+		lose(LOST_COMPAT);
+		return 0;
+	}
+	if (ignored(nr, r))
+		return 0;
+	if (is_write(nr)) {
+		f = file_of(t, first_arg(r));
+		map = map_file(f);
+		if (!map)
+			return 0;
+	}
+	begin(&p, t, nr, r, f, map);
+	tid = t->pid;
+	forget(tid); /* a call of which the return was not seen */
+	if (bpf_map_update_elem(&pending, &tid, &p, BPF_ANY)) {
+		lose(LOST_PENDING);
+		return 0;
+	}
+	if (map)
+		__sync_fetch_and_add(&map_writes, 1);
+	e = bpf_map_lookup_elem(&scratch, &kind);
+	if (!e)
+		return 0;
+	__builtin_memset(&e->given, 0, __builtin_offsetof(struct given, data));
+	e->given.used = given_to(&e->given, &p);
+	if (e->given.used && !e->given.late)
+		bpf_map_update_elem(&given, &tid, &e->given, BPF_ANY); /* else it is read at the return */
+	return 0;
 }
 
 /* parent_map appends the extents of the parent, by which the kernel has judged a map. */
@@ -237,19 +360,19 @@ static __always_inline u32 parent_map(struct event *e, u32 off, struct user_name
 		n = 340;
 	n *= sizeof(struct uid_gid_extent);
 	off &= CONTENT;
-	if (!parent || bpf_probe_read_kernel(&e->data[off], n & CONTENT, from))
+	if (!parent || bpf_probe_read_kernel(&e->given.data[off], n & CONTENT, from))
 		return off;
-	e->len[1] = n;
+	e->given.len[1] = n;
 	return off + n;
 }
 
 /* fd_of_path is the descriptor that a path /proc/self/fd/N names, as runc calls where it mounts, or -1. */
-static __always_inline int fd_of_path(u64 from)
+static __always_inline int fd_of_path(struct given *g)
 {
 	char p[20] = {}, want[14] = "/proc/self/fd/";
 	int i, fd = 0;
 
-	if (bpf_probe_read_user_str(p, sizeof(p), (void *)from) < 16)
+	if (bpf_probe_read_kernel_str(p, sizeof(p), &g->data[g->len[0] & CONTENT]) < 16)
 		return -1;
 	for (i = 0; i < 14; i++)
 		if (p[i] != want[i])
@@ -264,20 +387,21 @@ static __always_inline int fd_of_path(u64 from)
 	return -1;
 }
 
-static __always_inline u32 map_write(struct event *e, struct task_struct *t, struct pending *p, s64 ret)
+/* map_facts tells by what the kernel judges a write to an id map. */
+static __always_inline u32 map_facts(struct event *e, u32 off, struct pending *p, s64 ret)
 {
-	struct file *f = file_of(t, p->args[0]);
+	struct file *f = (void *)p->file;
 	struct inode *inode = BPF_CORE_READ(f, f_inode);
 	struct pid *target;
 	struct seq_file *seq = BPF_CORE_READ(f, private_data);
 	struct user_namespace *ns;
 	const struct cred *opener = BPF_CORE_READ(f, f_cred);
 	struct upid up = {};
-	u64 from = p->args[1], n = p->args[2];
 
 	e->kind = MAP;
-	if (!f)
-		return 0;
+	e->x[7] = p->map;
+	if (map_file(f) != p->map)
+		return off; /* another thread has closed it meanwhile */
 	target = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
 	target = BPF_CORE_READ((struct proc_inode *)target, pid);
 	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid), (void *)target + bpf_core_field_offset(struct pid, numbers));
@@ -289,58 +413,63 @@ static __always_inline u32 map_write(struct event *e, struct task_struct *t, str
 	e->x[4] = BPF_CORE_READ(opener, user_ns, ns.inum);
 	e->x[5] = BPF_CORE_READ(opener, euid.val);
 	e->x[6] = BPF_CORE_READ(opener, egid.val);
-	e->x[7] = p->file | (BPF_CORE_READ(ns, uid_map.nr_extents) ? 16 : 0) | (BPF_CORE_READ(ns, gid_map.nr_extents) ? 32 : 0) |
-		  (BPF_CORE_READ(ns, flags) & USERNS_SETGROUPS_ALLOWED ? 64 : 0) | (BPF_CORE_READ(ns, parent_could_setfcap) ? 128 : 0);
+	e->x[7] |= (BPF_CORE_READ(ns, uid_map.nr_extents) ? 16 : 0) | (BPF_CORE_READ(ns, gid_map.nr_extents) ? 32 : 0) |
+		   (BPF_CORE_READ(ns, flags) & USERNS_SETGROUPS_ALLOWED ? 64 : 0) | (BPF_CORE_READ(ns, parent_could_setfcap) ? 128 : 0);
 	bpf_probe_read_kernel(&e->opener_caps, sizeof(e->opener_caps), &opener->cap_effective);
-	if (p->nr == NR_writev) {
-		u64 iov[2] = {};
-		bpf_probe_read_user(iov, sizeof(iov), (void *)from);
-		from = iov[0];
-		n = iov[1];
-	}
-	if (n > CONTENT)
-		n = CONTENT;
-	if (bpf_probe_read_user(e->data, n & CONTENT, (void *)from))
-		n = 0;
-	e->len[0] = n;
-	return ret < 0 ? parent_map(e, n, BPF_CORE_READ(ns, parent), p->file) : n;
+	return ret < 0 ? parent_map(e, off, BPF_CORE_READ(ns, parent), p->map) : off;
+}
+
+/* add_given appends what the call was given, as it was at its entry, or else as it is now. */
+static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid)
+{
+	struct given *g = bpf_map_lookup_elem(&given, &tid);
+	u32 off;
+
+	if (g && !bpf_probe_read_kernel(&e->given, sizeof(e->given), g))
+		return e->given.used;
+	off = given_to(&e->given, p);
+	e->given.late = off != 0;
+	return off;
 }
 
 SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
-	struct pending *entered, call, *p = &call;
 	struct pt_regs *r = (void *)ctx[0];
+	struct pending *entered, call, *p = &call;
 	struct task_struct *t;
 	struct event *e;
-	u32 tid, off = 0;
+	u32 tid, off;
 	s64 ret = ctx[1];
-	long nr;
+	long nr = number(r);
 
-	/* Every system call of the host comes by here: the number is read without a helper. */
-#ifdef __TARGET_ARCH_x86
-	nr = r->orig_ax;
-#else
-	nr = r->syscallno;
-#endif
 	if (!wanted(nr))
 		return 0;
-	__builtin_memset(&call, 0, sizeof(call));
+	if (is_write(nr)) {
+		if (ret >= 0 && !map_writes)
+			return 0;
+	} else if (nr != NR_clone3 && ignored(nr, r)) { /* what a clone3 points to may have changed */
+		return 0;
+	}
 	t = (void *)bpf_get_current_task_btf();
-	tid = (u32)bpf_get_current_pid_tgid();
+	tid = t->pid;
 	entered = bpf_map_lookup_elem(&pending, &tid);
 	if (entered) {
 		call = *entered;
 	} else {
 		/* A call that seccomp(2) refuses is never entered. */
-		if (ret >= 0 || ret < -4095 || compat(t, nr))
+		struct file *f = NULL;
+		u32 map = 0;
+
+		if (ret >= 0 || ret < -4095 || compat(t, nr) || ignored(nr, r))
 			return 0;
-		read_args(call.args, r);
-		if (ignored(t, nr, call.args, &call.file))
-			return 0;
-		call.nr = nr;
-		read_ns(&call.before, t);
-		bpf_probe_read_kernel(call.comm, sizeof(call.comm), &t->comm);
+		if (is_write(nr)) {
+			f = file_of(t, first_arg(r));
+			map = map_file(f);
+			if (!map)
+				return 0;
+		}
+		begin(&call, t, nr, r, f, map);
 	}
 	nr = p->nr;
 	/* What newtask and exec have told already. */
@@ -363,60 +492,19 @@ int leave(u64 *ctx)
 	e->ret = ret;
 	e->before = p->before;
 	e->seccomp = !entered;
+	e->x[0] = p->ns;
 	__builtin_memcpy(e->args, p->args, sizeof(e->args));
 	__builtin_memcpy(e->comm, p->comm, sizeof(e->comm));
-	switch (nr) {
-	case NR_write:
-	case NR_pwrite64:
-	case NR_writev:
-		off = map_write(e, t, p, ret);
-		break;
-	case NR_setns:
-		e->x[0] = ns_of_fd(t, p->args[0]);
-		break;
-	case NR_clone3:
-		off = bytes(e, 0, 0, p->args[0], 88);
-		break;
-	case NR_prctl:
-	case NR_execveat:
-	case NR_move_mount:
-	case NR_open_tree:
-	case NR_mount_setattr:
-		off = text(e, 0, 0, p->args[1]);
-		if (nr == NR_move_mount)
-			off = text(e, off, 1, p->args[3]);
-		if (nr == NR_mount_setattr) {
-			u64 attr[4] = {};
-			off = bytes(e, off, 1, p->args[3], 32);
-			bpf_probe_read_user(attr, sizeof(attr), (void *)p->args[3]);
-			if (attr[0] & MOUNT_ATTR_IDMAP)
-				e->x[0] = ns_of_fd(t, attr[3]);
-		}
-		break;
-	case NR_setgroups:
-		off = bytes(e, 0, 0, p->args[1], (p->args[0] & 0xffff) * 4);
-		break;
-	case NR_execve:
-	case NR_chroot:
-	case NR_umount2:
-	case NR_fsopen:
-		off = text(e, 0, 0, p->args[0]);
-		break;
-	case NR_pivot_root:
-	case NR_mount:
-		off = text(e, 0, 0, p->args[0]);
-		off = text(e, off, 1, p->args[1]);
-		if (nr == NR_mount) {
-			off = text(e, off, 2, p->args[2]);
-			off = text(e, off, 3, p->args[4]);
-			int fd = fd_of_path(p->args[1]);
-			if (fd >= 0)
-				off = base_names(e, off, 4, t, fd);
-		}
-		break;
+	off = add_given(e, p, tid);
+	if (is_write(nr)) {
+		off = map_facts(e, off, p, ret);
+	} else if (nr == NR_mount) {
+		int fd = fd_of_path(&e->given);
+		if (fd >= 0)
+			off = base_names(e, off, 4, t, fd);
 	}
 	send(e, off);
 out:
-	bpf_map_delete_elem(&pending, &tid);
+	forget(tid);
 	return 0;
 }

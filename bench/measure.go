@@ -21,6 +21,10 @@ type row struct {
 	peer []string
 	ours []string
 
+	// slices is how many parts the work of a run comes in, 0 for one: the parts of ours and of the peer take turns, so that both
+	// have the same of what else the machine does.
+	slices int
+
 	wall, cpu float64 // the ratios that are to be reached, 0 for none
 	memory    int64   // bytes that are not to be passed, 0 for none
 
@@ -57,34 +61,20 @@ type result struct {
 func measure(ctx context.Context, r row, rounds int) (measured, error) {
 	var out measured
 	for i := range rounds + 1 {
-		for n, argv := range [][]string{r.peer, r.ours} {
-			if err := ctx.Err(); err != nil {
-				return out, err
-			}
-			if r.before != nil {
-				if err := r.before(); err != nil {
+		var took [2]run // of the peer, and ours
+		for slice := range max(r.slices, 1) {
+			for turn := range took {
+				n := (turn + slice) % len(took)
+				part, err := r.once(ctx, n == 1)
+				if err != nil {
 					return out, err
 				}
+				took[n].Wall += part.Wall
+				took[n].CPU += part.CPU
 			}
-			beside := r.beside
-			if n == 0 || beside == nil {
-				beside = func(context.Context) (func() error, error) { return func() error { return nil }, nil }
-			}
-			stop, err := beside(ctx)
-			if err != nil {
-				return out, err
-			}
-			took, err := timed(ctx, argv)
-			if err = errors.Join(err, stop()); err != nil {
-				return out, err
-			}
-			switch {
-			case i == 0:
-			case n == 0:
-				out.PeerRuns = append(out.PeerRuns, took)
-			default:
-				out.OurRuns = append(out.OurRuns, took)
-			}
+		}
+		if i > 0 {
+			out.PeerRuns, out.OurRuns = append(out.PeerRuns, took[0]), append(out.OurRuns, took[1])
 		}
 	}
 	var err error
@@ -93,6 +83,30 @@ func measure(ctx context.Context, r row, rounds int) (measured, error) {
 	}
 	out.OurPeak, err = peakOf(r.ours)
 	return out, err
+}
+
+// once is one run, of ours or of the peer.
+func (r *row) once(ctx context.Context, ours bool) (run, error) {
+	if err := ctx.Err(); err != nil {
+		return run{}, err
+	}
+	if r.before != nil {
+		if err := r.before(); err != nil {
+			return run{}, err
+		}
+	}
+	if !ours {
+		return timed(ctx, r.peer)
+	}
+	if r.beside == nil {
+		return timed(ctx, r.ours)
+	}
+	stop, err := r.beside(ctx)
+	if err != nil {
+		return run{}, err
+	}
+	took, err := timed(ctx, r.ours)
+	return took, errors.Join(err, stop())
 }
 
 // timed runs a command and reads what it prints. Exit status 1 is an answer (find(1) of a file that is gone), others are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -178,12 +179,14 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 
 // traceLive opens a source, begins to read, and only then starts or looks for whom to follow, so that nothing is missed.
 func (a *app) traceLive(cmd *cobra.Command, f *traceFlags) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the others are for those who are traced
 	source, err := a.traceSource(f)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), fold: events.NewFold(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
+	t.history.Failures, t.history.Everyone = a.output == "tree", a.verbose
 	if f.denied {
 		if t.asker, err = a.asker(cmd.Context()); err != nil {
 			return err

@@ -100,6 +100,42 @@ func TestSummaryTellsNamespacesOfOneNumberApart(t *testing.T) {
 	}
 }
 
+// A busy host starts thousands of programs that have nothing to do with namespaces: what has ended is not kept for ever.
+func TestHistoryForgetsWhoHadNothingToDoWithNamespaces(t *testing.T) {
+	inner := newStory().host
+	inner.Mnt = 77
+	for _, everyone := range []bool{false, true} {
+		s, h := newStory(), NewHistory()
+		h.Everyone = everyone
+		h.Know(9, 1, "sh")
+		for pid := 10; pid < 1000; pid++ {
+			h.Add(s.born(9, pid))
+			h.Add(s.event(pid, Exec, "execve", func(e *Event) { e.Errno = "ENOENT" }))
+			h.Add(s.exec(pid, s.host, "make"))
+			h.Add(s.born(pid, 1000+pid))
+			if pid == 20 {
+				h.Add(s.event(1000+pid, Unshare, "unshare", func(e *Event) { e.Namespaces, e.Flags = inner, []string{"CLONE_NEWNS"} }))
+				h.Add(s.exec(1000+pid, inner, "true"))
+			}
+			h.Add(s.exit(1000 + pid))
+			h.Add(s.exit(pid))
+		}
+		kept := 0
+		h.each(func(*Process) { kept++ })
+		want := 3 // sh, make, and its child
+		if everyone {
+			want = 1 + 2*990
+		}
+		if kept != want {
+			t.Errorf("everyone %v: %d processes are kept, not %d", everyone, kept, want)
+		}
+		sum := h.Summary()
+		if sum.Events != 6*990+2 || sum.Failed != 990 || len(sum.Starts) != 1 || !slices.Equal(sum.Starts[0].By, []string{"sh", "c"}) {
+			t.Errorf("everyone %v: %+v", everyone, sum)
+		}
+	}
+}
+
 func TestTextIsSafeOnATerminal(t *testing.T) {
 	hostile := "\x1b[31m\u202e\n\"x"
 	s := newStory()

@@ -2,7 +2,6 @@ package events
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/nsview/nsview/nsinspect"
 )
@@ -128,7 +127,12 @@ func names(bits uint64, flags []flag) []string {
 
 // CloneFlags names the flags of clone, unshare and setns. The signal that a child ends with, the low byte of a clone's
 // flags, is to be left out by the caller.
-func CloneFlags(bits uint64) []string { return names(bits, cloneFlags()) }
+func CloneFlags(bits uint64) []string {
+	if bits == 0 {
+		return []string{}
+	}
+	return names(bits, cloneFlags())
+}
 
 // MountFlags names the flags of mount(2).
 func MountFlags(bits uint64) []string {
@@ -153,8 +157,23 @@ func MoveMountFlags(bits uint64) []string { return names(bits, moveMountFlags())
 
 // newFlag is the flag that makes a new namespace of that kind.
 func newFlag(kind nsinspect.Type) string {
-	if kind == nsinspect.Mnt {
+	switch kind {
+	case nsinspect.User:
+		return "CLONE_NEWUSER"
+	case nsinspect.PID:
+		return "CLONE_NEWPID"
+	case nsinspect.Mnt:
 		return "CLONE_NEWNS"
+	case nsinspect.Net:
+		return "CLONE_NEWNET"
+	case nsinspect.UTS:
+		return "CLONE_NEWUTS"
+	case nsinspect.IPC:
+		return "CLONE_NEWIPC"
+	case nsinspect.Cgroup:
+		return "CLONE_NEWCGROUP"
+	case nsinspect.Time:
+		return "CLONE_NEWTIME"
 	}
-	return "CLONE_NEW" + strings.ToUpper(string(kind))
+	return ""
 }

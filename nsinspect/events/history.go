@@ -14,13 +14,17 @@ type History struct {
 	Events int        // how many were added
 	Full   bool       // it stopped keeping more
 
-	alive map[int]*Process
-	made  map[nsinspect.Inode]*Event // the namespaces that were made, and by which event: an inode number is used again
-	begun map[place]*begun
-	order []*begun
-	kept  int
-	first time.Time
-	last  time.Time
+	Failures bool // keep also what failed, which only a tree shows; else it is counted
+	Everyone bool // keep also processes that have ended and had nothing to do with namespaces
+
+	failed int
+	alive  map[int]*Process
+	made   map[nsinspect.Inode]*Event // the namespaces that were made, and by which event: an inode number is used again
+	begun  map[place]*begun
+	order  []*begun
+	kept   int
+	first  time.Time
+	last   time.Time
 }
 
 // Process is one process of a history.
@@ -32,6 +36,7 @@ type Process struct {
 	Steps          []Step
 	Ended          *Event
 
+	started    bool                      // it is told as a start
 	unresolved map[nsinspect.Type]*Event // what made namespaces whose inodes were not known at once
 }
 
@@ -70,6 +75,12 @@ func (h *History) Add(e *Event) {
 		h.first = e.Time
 	}
 	h.last = e.Time
+	if e.Failed() {
+		h.failed++
+		if !h.Failures {
+			return
+		}
+	}
 	if h.kept >= maxKept {
 		h.Full = true
 		return
@@ -92,6 +103,8 @@ func (h *History) Add(e *Event) {
 	}
 	h.resolve(p, e)
 	switch e.Type {
+	case Exit:
+		h.drop(p)
 	case Name:
 		p.name(e.Args.Name)
 	case Exec:
@@ -114,6 +127,22 @@ func (h *History) Add(e *Event) {
 			if e.makes(kind) || h.made[e.after(kind)] == nil {
 				h.made[e.after(kind)] = e
 			}
+		}
+	}
+}
+
+// drop forgets a process that has ended and that no question is about: there may be thousands of them for each that had to do
+// with namespaces.
+func (h *History) drop(p *Process) {
+	if h.Everyone || p.Maker == nil || p.Born == nil || p.started || p.concerned() || slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Child != nil }) {
+		return
+	}
+	steps := p.Maker.Steps
+	for i := len(steps) - 1; i >= 0; i-- {
+		if steps[i].Child == p {
+			p.Maker.Steps = slices.Delete(steps, i, i+1)
+			h.kept -= len(p.Steps) + 2 // and its birth and its end
+			return
 		}
 	}
 }

@@ -45,16 +45,7 @@ type Phase struct {
 
 // Summary sums the history up.
 func (h *History) Summary() Summary {
-	s := Summary{Events: h.Events, Duration: h.last.Sub(h.first), Starts: []Start{}}
-	h.each(func(p *Process) {
-		for _, step := range p.Steps {
-			if step.Event != nil && step.Event.Failed() {
-				s.Failed++
-			}
-		}
-	})
-	s.Starts = h.starts()
-	return s
+	return Summary{Events: h.Events, Failed: h.failed, Duration: h.last.Sub(h.first), Starts: h.starts()}
 }
 
 // place is where a program runs: its user, PID and mount namespace, and the events that made them, since numbers of
@@ -88,7 +79,7 @@ func (h *History) executes(p *Process, exec *Event) {
 		return
 	case b == nil:
 		b = &begun{p: p, made: h.madeFor(exec)}
-		h.begun[at] = b
+		h.begun[at], p.started = b, true
 		h.order = append(h.order, b)
 	}
 	b.exec, b.new, b.old = exec, []NewNamespace{}, []NewNamespace{}

@@ -48,7 +48,7 @@ struct pending {
 	u64 args[6];
 	u64 file; /* of a write: the struct file, which may be gone when the call returns */
 	u32 nr, map; /* map: which of the id map files a write is to */
-	u32 ns, unused; /* ns: the namespace that a descriptor among the arguments stands for */
+	u32 ns, given; /* ns: the namespace that a descriptor among the arguments stands for; given: which map has what it was given */
 	struct nsset before;
 	char comm[16];
 };
@@ -73,13 +73,23 @@ struct {
 	__type(value, struct pending);
 } pending SEC(".maps");
 
-/* What those calls were given. When it is full that is read at their return. */
+/* What those calls were given: most a path or a name, which takes less to copy. When they are full it is read at the return. */
+enum { GIVEN_SHORT = 1, GIVEN_LONG };
+#define SHORT 240
+struct given_short { char head[__builtin_offsetof(struct given, data)], data[SHORT]; };
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct given_short);
+} given_short SEC(".maps");
+struct given_long { char head[__builtin_offsetof(struct given, data)], data[CONTENT + 1]; };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, u32);
-	__type(value, struct given);
-} given SEC(".maps");
+	__type(value, struct given_long);
+} given_long SEC(".maps");
 
 /* What is not shown, by reason; the reader sums the CPUs up. */
 enum { LOST_FULL, LOST_PENDING, LOST_COMPAT, LOST_KINDS };

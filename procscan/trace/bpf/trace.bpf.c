@@ -28,8 +28,11 @@ static __always_inline void forget(u32 tid)
 		return;
 	if (p->map)
 		__sync_fetch_and_add(&map_writes, -1);
+	if (p->given == GIVEN_SHORT)
+		bpf_map_delete_elem(&given_short, &tid);
+	if (p->given == GIVEN_LONG)
+		bpf_map_delete_elem(&given_long, &tid);
 	bpf_map_delete_elem(&pending, &tid);
-	bpf_map_delete_elem(&given, &tid);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -301,6 +304,18 @@ static __always_inline void begin(struct pending *p, struct task_struct *t, long
 	}
 }
 
+/* keep_given keeps that for the return of the call, and is where; 0 where it is to be read then. */
+static __always_inline u32 keep_given(struct given *g, struct pending *p, u32 tid)
+{
+	__builtin_memset(g, 0, __builtin_offsetof(struct given, data));
+	g->used = given_to(g, p);
+	if (!g->used || g->late)
+		return 0;
+	if (g->used <= SHORT)
+		return bpf_map_update_elem(&given_short, &tid, g, BPF_ANY) ? 0 : GIVEN_SHORT;
+	return bpf_map_update_elem(&given_long, &tid, g, BPF_ANY) ? 0 : GIVEN_LONG;
+}
+
 SEC("tp_btf/sys_enter")
 int enter(u64 *ctx)
 {
@@ -330,19 +345,16 @@ int enter(u64 *ctx)
 	begin(&p, t, nr, r, f, map);
 	tid = t->pid;
 	forget(tid); /* a call of which the return was not seen */
+	e = bpf_map_lookup_elem(&scratch, &kind);
+	if (e)
+		p.given = keep_given(&e->given, &p, tid);
 	if (bpf_map_update_elem(&pending, &tid, &p, BPF_ANY)) {
 		lose(LOST_PENDING);
-		return 0;
-	}
-	if (map)
+		bpf_map_delete_elem(&given_short, &tid);
+		bpf_map_delete_elem(&given_long, &tid);
+	} else if (map) {
 		__sync_fetch_and_add(&map_writes, 1);
-	e = bpf_map_lookup_elem(&scratch, &kind);
-	if (!e)
-		return 0;
-	__builtin_memset(&e->given, 0, __builtin_offsetof(struct given, data));
-	e->given.used = given_to(&e->given, &p);
-	if (e->given.used && !e->given.late)
-		bpf_map_update_elem(&given, &tid, &e->given, BPF_ANY); /* else it is read at the return */
+	}
 	return 0;
 }
 
@@ -422,10 +434,19 @@ static __always_inline u32 map_facts(struct event *e, u32 off, struct pending *p
 /* add_given appends what the call was given, as it was at its entry, or else as it is now. */
 static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid)
 {
-	struct given *g = bpf_map_lookup_elem(&given, &tid);
+	void *g = NULL;
 	u32 off;
 
-	if (g && !bpf_probe_read_kernel(&e->given, sizeof(e->given), g))
+	if (p->given == GIVEN_SHORT) {
+		g = bpf_map_lookup_elem(&given_short, &tid);
+		if (g)
+			bpf_probe_read_kernel(&e->given, sizeof(struct given_short), g);
+	} else if (p->given == GIVEN_LONG) {
+		g = bpf_map_lookup_elem(&given_long, &tid);
+		if (g)
+			bpf_probe_read_kernel(&e->given, sizeof(struct given_long), g);
+	}
+	if (g)
 		return e->given.used;
 	off = given_to(&e->given, p);
 	e->given.late = off != 0;

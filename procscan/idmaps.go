@@ -138,18 +138,16 @@ func allCovered(parent, own idmap.Map) bool {
 // the order in which two workers come by is chance.
 func (t *mapTable) inOrder(processes []nsinspect.Process) (list []nsinspect.IDMaps, own int) {
 	list = make([]nsinspect.IDMaps, 0, len(t.list))
-	place := make(map[int]int, len(t.list))
+	place := make([]int, len(t.list)) // and one more than that
 	visit := func(i int) int {
 		if i < 0 {
 			return -1
 		}
-		to, ok := place[i]
-		if !ok {
-			to = len(list)
-			place[i] = to
+		if place[i] == 0 {
 			list = append(list, t.list[i])
+			place[i] = len(list)
 		}
-		return to
+		return place[i] - 1
 	}
 	own = visit(t.own)
 	for i := range processes {

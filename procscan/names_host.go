@@ -66,36 +66,41 @@ func (s *scanner) hostIDs() (uids, gids []idmap.Inside) {
 }
 
 // LookupNames adds to t the names that only the name service of the host knows (LDAP, systemd, SSSD): one call of
-// getent(1) for all users that t lacks, and one for all groups. It asks nothing when hostRoot is not "/": then the host
-// is not where getent would run.
+// getent(1) for all users that t lacks, two when those are many, and as many for all groups. It asks nothing when hostRoot
+// is not "/": then the host is not where getent would run.
 func LookupNames(ctx context.Context, hostRoot string, t *nsinspect.NameTable, uids, gids []idmap.Inside) []nsinspect.Gap {
 	if hostRoot != "/" && hostRoot != "" {
 		return nil
 	}
 	var (
-		wg   sync.WaitGroup
-		gaps [2]*nsinspect.Gap
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		gaps  [2]*nsinspect.Gap // of users, of groups
+		known = [2]map[idmap.Inside]string{t.Users, t.Groups}
 	)
 	for i, q := range []struct {
 		database string
-		known    map[idmap.Inside]string
 		ids      []idmap.Inside
-	}{{"passwd", t.Users, uids}, {"group", t.Groups, gids}} {
-		missing := lacking(q.known, q.ids)
+	}{{"passwd", uids}, {"group", gids}} {
+		missing := lacking(known[i], q.ids)
 		if len(missing) == 0 || onlyFiles(q.database) {
 			continue
 		}
-		wg.Go(func() {
-			found, err := getent(ctx, q.database, missing)
-			if err != nil {
-				gaps[i] = &nsinspect.Gap{Subject: "host", Fact: "names from NSS", Error: err.Error()}
-			}
-			for _, id := range missing {
-				if name, ok := found[id]; ok {
-					q.known[id] = name
+		for ids := range slices.Chunk(missing, share(len(missing))) {
+			wg.Go(func() {
+				found, err := getent(ctx, q.database, ids)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					gaps[i] = &nsinspect.Gap{Subject: "host", Fact: "names from NSS", Error: err.Error()}
 				}
-			}
-		})
+				for _, id := range ids {
+					if name, ok := found[id]; ok {
+						known[i][id] = name
+					}
+				}
+			})
+		}
 	}
 	wg.Wait()
 	var out []nsinspect.Gap
@@ -105,6 +110,16 @@ func LookupNames(ctx context.Context, hostRoot string, t *nsinspect.NameTable, u
 		}
 	}
 	return out
+}
+
+// share is how many of n ids one getent is asked for: the name service may take as long for each as nsview takes for ten
+// processes, so that two are asked for many.
+func share(n int) int {
+	const few = 256
+	if n <= few {
+		return n
+	}
+	return (n + 1) / 2
 }
 
 func lacking(known map[idmap.Inside]string, ids []idmap.Inside) []idmap.Inside {

@@ -107,15 +107,13 @@ func (s *scanner) close() { _ = unix.Close(s.procFD) }
 func (s *scanner) readProcesses(ctx context.Context) error {
 	w := s.newWorker()
 	s.readObserver(w)
-	pids, err := s.pids()
+	listed := s.list()
+	defer listed.wait()
+	rows, err := s.readRows(ctx, w, listed)
 	if err != nil {
 		return err
 	}
-	rows, err := s.readRows(ctx, w, pids)
-	if err != nil {
-		return err
-	}
-	if len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs() {
+	if pids, _ := listed.wait(); len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs() {
 		return fmt.Errorf("%s: not a procfs", s.opts.Proc)
 	}
 	s.snap.Processes = rows
@@ -129,26 +127,6 @@ func (s *scanner) readProcesses(ctx context.Context) error {
 func (s *scanner) isProcfs() bool {
 	var fs unix.Statfs_t
 	return unix.Fstatfs(s.procFD, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC
-}
-
-// pids is what is to be read, in order.
-func (s *scanner) pids() ([]int, error) {
-	if s.opts.PIDs != nil {
-		pids := slices.Clone(s.opts.PIDs)
-		slices.Sort(pids)
-		return slices.Compact(pids), nil
-	}
-	// Not procFD: it has one position for all.
-	fd, err := unix.Openat(s.procFD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: s.opts.Proc, Err: err}
-	}
-	defer unix.Close(fd)
-	pids, err := numericNames(fd)
-	if err != nil {
-		return nil, &os.PathError{Op: "readdirent", Path: s.opts.Proc, Err: err}
-	}
-	return pids, nil
 }
 
 // procPath is the path of a file of a process (pid > 0) or of procfs itself (pid 0), for messages and for system calls

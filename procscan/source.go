@@ -30,18 +30,19 @@ const (
 const InitPIDNS nsinspect.Inode = 0xEFFFFFFC
 
 // readRows reads the processes from one source or the other.
-func (s *scanner) readRows(ctx context.Context, w *worker, pids []int) ([]nsinspect.Process, error) {
+func (s *scanner) readRows(ctx context.Context, w *worker, listed *listing) ([]nsinspect.Process, error) {
 	why := s.notByIterator()
 	switch {
 	case s.opts.Source == SourceProc:
 		why = "it was asked for"
 	case s.opts.Source == SourceBPF && why != "":
 		return nil, fmt.Errorf("no BPF iterator: %s", why)
-	case s.opts.Source != SourceBPF && why == "" && len(pids) < iterFrom:
+	case s.opts.Source != SourceBPF && why == "" && !listed.isMany():
+		pids, _ := listed.wait()
 		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
 	}
 	if why == "" {
-		rows, err := s.readIterator(w, pids)
+		rows, err := s.readIterator(w, listed)
 		if err == nil {
 			s.choose(SourceBPF, fmt.Sprintf("it takes less time for %d processes", len(rows)))
 			return rows, nil
@@ -52,6 +53,10 @@ func (s *scanner) readRows(ctx context.Context, w *worker, pids []int) ([]nsinsp
 		why = err.Error()
 	}
 	s.choose(SourceProc, why)
+	pids, err := listed.wait()
+	if err != nil {
+		return nil, err
+	}
 	return s.readAll(ctx, pids), nil
 }
 
@@ -92,7 +97,7 @@ type iterated struct {
 	roots   map[[2]uint64]string // by RootKey
 	keys    []iterKey            // of each row
 	again   []int                // processes that procfs is to be asked about
-	left    map[int]bool         // those that are not wanted
+	seen    []int                // those that are in rows, or not wanted
 }
 
 type iterKey struct {
@@ -105,23 +110,30 @@ type iterKey struct {
 // readIterator reads all processes by BPF. What names a cgroup or a root directory is asked of procfs once for all
 // processes that share it. What a record has not whole is read there, and so are processes that are listed there and that
 // the iterator passed over: a kernel may keep some from it, as one that this was tried on does with process 1.
-func (s *scanner) readIterator(w *worker, listed []int) ([]nsinspect.Process, error) {
-	it, err := taskiter.Load()
+func (s *scanner) readIterator(w *worker, listed *listing) ([]nsinspect.Process, error) {
+	it, err := taskiter.Load() // while procfs is listed
 	if err != nil {
 		return nil, err
 	}
 	defer it.Close()
-	r := &iterated{s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{}, left: map[int]bool{}}
+	pids, err := listed.wait()
+	if err != nil {
+		return nil, err
+	}
+	const more = 64 // what may start meanwhile
+	r := &iterated{
+		s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{},
+		rows: make([]nsinspect.Process, 0, len(pids)+more), keys: make([]iterKey, 0, len(pids)+more), seen: make([]int, 0, len(pids)+more),
+	}
 	if err := it.Each(r.add); err != nil {
 		return nil, err
 	}
-	seen := r.left
 	for i := range r.rows {
 		r.complete(i)
-		seen[r.rows[i].PID] = true
 	}
-	for _, pid := range slices.Compact(slices.Sorted(slices.Values(append(r.again, listed...)))) {
-		if seen[pid] {
+	slices.Sort(r.seen)
+	for _, pid := range slices.Compact(slices.Sorted(slices.Values(append(r.again, pids...)))) {
+		if _, ok := slices.BinarySearch(r.seen, pid); ok {
 			continue
 		}
 		if dir, ok := w.open(pid); ok {
@@ -134,22 +146,35 @@ func (s *scanner) readIterator(w *worker, listed []int) ([]nsinspect.Process, er
 	}
 	s.addGaps(w.gaps)
 	w.gaps = nil
-	slices.SortFunc(r.rows, func(a, b nsinspect.Process) int { return cmp.Compare(a.PID, b.PID) })
+	sortByPID(r.rows)
 	return r.rows, nil
+}
+
+// sortByPID orders processes. The iterator goes by PID, so that mostly nothing is to be done; rows are large, and not
+// copied to be compared.
+func sortByPID(rows []nsinspect.Process) {
+	for i := 1; i < len(rows); i++ {
+		if rows[i-1].PID > rows[i].PID {
+			slices.SortFunc(rows, func(a, b nsinspect.Process) int { return cmp.Compare(a.PID, b.PID) })
+			return
+		}
+	}
 }
 
 // add takes a record.
 func (r *iterated) add(rec *taskiter.Record) error {
 	switch {
 	case rec.Kthread() && r.s.opts.Facts&NoKthreads != 0:
-		r.left[rec.PID()] = true
+		r.seen = append(r.seen, rec.PID())
 		return nil
 	case !rec.Whole():
 		r.again = append(r.again, rec.PID())
 		return nil
 	}
-	p := nsinspect.Process{IDMaps: -1, MountTable: -1, Names: -1, Container: -1}
-	rec.Process(&p)
+	r.seen = append(r.seen, rec.PID())
+	r.rows = append(r.rows, nsinspect.Process{IDMaps: -1, MountTable: -1, Names: -1, Container: -1})
+	p := &r.rows[len(r.rows)-1]
+	rec.Process(p)
 	k := iterKey{cgroups: rec.CgroupsKey(), root: rec.RootKey(), comm: p.Kthread}
 	var known bool
 	if p.IDMaps, known = r.s.maps.written(p.Namespaces.User); !known {
@@ -163,7 +188,7 @@ func (r *iterated) add(rec *taskiter.Record) error {
 		n := p.Namespaces
 		p.Namespaces = nsinspect.NamespaceSet{User: n.User, PID: n.PID, Mnt: n.Mnt}
 	}
-	r.rows, r.keys = append(r.rows, p), append(r.keys, k)
+	r.keys = append(r.keys, k)
 	return nil
 }
 
@@ -186,9 +211,13 @@ func (r *iterated) complete(i int) {
 		return
 	}
 	defer unix.Close(dir)
-	if b, err := r.w.read(dir, r.w.files.cgroup); !hasCgroup && err == nil {
-		if path, err := parseCgroup(b); err == nil {
-			p.Cgroup = r.w.intern(path)
+	if !hasCgroup {
+		b, err := r.w.read(dir, r.w.files.cgroup)
+		if err == nil {
+			b, err = parseCgroup(b)
+		}
+		if err == nil {
+			p.Cgroup = r.w.intern(b)
 			r.cgroups[k.cgroups] = p.Cgroup
 		}
 	}

@@ -86,11 +86,12 @@ func (w *worker) tasks(dir int) ([]int, error) {
 		return nil, &fs.PathError{Op: "open", Path: "task", Err: err}
 	}
 	defer unix.Close(fd)
-	return numericNames(fd)
+	return numericNames(fd, nil)
 }
 
-// numericNames lists the entries of a directory of procfs that are numbers, sorted.
-func numericNames(fd int) ([]int, error) {
+// numericNames lists the entries of a directory of procfs that are numbers, sorted. It calls grown, unless that is nil,
+// with how many there are so far.
+func numericNames(fd int, grown func(int)) ([]int, error) {
 	var (
 		numbers []int
 		names   []string
@@ -113,6 +114,9 @@ func numericNames(fd int) ([]int, error) {
 			if v, err := strconv.ParseUint(name, 10, 31); err == nil && v > 0 {
 				numbers = append(numbers, int(v))
 			}
+		}
+		if grown != nil {
+			grown(len(numbers))
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (it *Iterator) Each(f func(*Record) error) error {
 	}
 	defer unix.Close(fd)
 	buf := make([]byte, recordSize*144) // as much as the kernel makes at once, 8 pages and the beginning of a record
-	r := Record{shape: it.shape}
+	r := Record{shape: it.shape, comms: map[string]string{}}
 	for have := 0; ; {
 		n, err := unix.Read(fd, buf[have:])
 		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
@@ -171,6 +171,9 @@ func (it *Iterator) Each(f func(*Record) error) error {
 type Record struct {
 	b     []byte
 	shape shape
+
+	comms map[string]string // see intern
+	spare []int             // see ints
 }
 
 func (r *Record) u32(at int) uint32 { return binary.NativeEndian.Uint32(r.b[at:]) }

@@ -40,11 +40,11 @@ const clockTick = 10_000_000
 func (r *Record) Process(p *nsinspect.Process) {
 	p.PID, p.PPID = r.PID(), int(r.u32(recPPID))
 	comm, _, _ := bytes.Cut(r.b[recComm:recComm+commSize], []byte{0})
-	p.Comm = string(comm)
+	p.Comm = r.intern(comm)
 	p.State = state(r.u32(recState), r.u32(recExitState))
 	p.StartTime = r.u64(recStart) / clockTick
 	p.Kthread = r.Kthread()
-	p.PIDs = make([]int, r.u32(recLevel)+1)
+	p.PIDs = r.ints(int(r.u32(recLevel)) + 1)
 	for i := range p.PIDs {
 		p.PIDs[i] = int(r.u32(recPIDs + 4*i))
 	}
@@ -70,6 +70,28 @@ func (r *Record) Process(p *nsinspect.Process) {
 		*ns = nsinspect.Inode(r.u32(recNS + 4*i))
 	}
 }
+
+// intern makes a string of b, the same for equal b: thousands of processes have a few names.
+func (r *Record) intern(b []byte) string {
+	if s, ok := r.comms[string(b)]; ok { // does not allocate
+		return s
+	}
+	s := string(b)
+	r.comms[s] = s
+	return s
+}
+
+// ints makes a slice of n numbers. Those of many processes are one allocation.
+func (r *Record) ints(n int) []int {
+	if len(r.spare) < n {
+		r.spare = make([]int, max(n, spareInts))
+	}
+	s := r.spare[:n:n]
+	r.spare = r.spare[n:]
+	return s
+}
+
+const spareInts = 512
 
 // state is the letter that proc_pid_stat(5) has for a task (task_state_index() in include/linux/sched.h).
 func state(running, exit uint32) string {

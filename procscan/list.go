@@ -1,0 +1,68 @@
+package procscan
+
+import (
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// listing is which processes are to be read. It is made while the caller does something else, see list.
+type listing struct {
+	pids []int
+	err  error
+
+	many chan struct{} // closed when there are iterFrom of them
+	done chan struct{} // closed when pids and err are set
+}
+
+// list begins to list the processes. It is over before the scanner is closed only for who waits.
+func (s *scanner) list() *listing {
+	l := &listing{many: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.pids, l.err = s.pids(l.many)
+	}()
+	return l
+}
+
+// wait is all of them, in order.
+func (l *listing) wait() ([]int, error) {
+	<-l.done
+	return l.pids, l.err
+}
+
+// isMany reports whether there are iterFrom processes, as soon as that is known.
+func (l *listing) isMany() bool {
+	select {
+	case <-l.many:
+		return true
+	case <-l.done:
+		return len(l.pids) >= iterFrom
+	}
+}
+
+// pids is what is to be read, in order. It closes many when it knows of iterFrom.
+func (s *scanner) pids(many chan<- struct{}) ([]int, error) {
+	if s.opts.PIDs != nil {
+		pids := slices.Clone(s.opts.PIDs)
+		slices.Sort(pids)
+		return slices.Compact(pids), nil
+	}
+	// Not procFD: it has one position for all.
+	fd, err := unix.Openat(s.procFD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: s.opts.Proc, Err: err}
+	}
+	defer unix.Close(fd)
+	pids, err := numericNames(fd, func(n int) {
+		if n >= iterFrom && many != nil {
+			close(many)
+			many = nil
+		}
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "readdirent", Path: s.opts.Proc, Err: err}
+	}
+	return pids, nil
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,14 +21,16 @@ func namespacePicture(rows []nsinspect.NamespaceRow, list []nsinspect.Namespace)
 		byInode[rows[i].Inode] = &rows[i]
 	}
 	boxes := make(map[string]int) // of a group, in g.Nodes
-	var draw func(nodes []*nsinspect.NamespaceNode, parent string)
-	draw = func(nodes []*nsinspect.NamespaceNode, parent string) {
+	// draw returns whom the boxes are of: what leads to a container's namespaces stays in sight with them.
+	var draw func(nodes []*nsinspect.NamespaceNode, parent string) []string
+	draw = func(nodes []*nsinspect.NamespaceNode, parent string) []string {
+		var of []string
 		for _, n := range nodes {
 			r := byInode[n.Namespace.Inode]
 			name := string(r.Type) + " " + r.Inode.String()
 			id := name
 			if r.Type == nsinspect.User || r.Type == nsinspect.PID {
-				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: string(r.Type), Lines: namespaceLines(r, name)})
+				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: string(r.Type), Choice: r.Viewer, Lines: namespaceLines(r, name)})
 			} else {
 				id = "group " + parent + " " + r.Viewer + " " + pinsText(r, false)
 				if at, ok := boxes[id]; ok {
@@ -35,13 +38,18 @@ func namespacePicture(rows []nsinspect.NamespaceRow, list []nsinspect.Namespace)
 					continue
 				}
 				boxes[id] = len(g.Nodes)
-				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: "container", Lines: append(namespaceLines(r, "")[1:], name)})
+				g.Nodes = append(g.Nodes, picture.Node{ID: id, Kind: "container", Choice: r.Viewer, Lines: append(namespaceLines(r, "")[1:], name)})
 			}
 			if parent != "" {
 				g.Edges = append(g.Edges, picture.Edge{From: parent, To: id, Dashed: r.Type == nsinspect.PID && !strings.HasPrefix(parent, "user")})
 			}
-			draw(n.Children, id)
+			at := len(g.Nodes) - 1
+			below := draw(n.Children, id)
+			g.Nodes[at].Of = below
+			of = append(append(of, r.Viewer), below...)
 		}
+		slices.Sort(of)
+		return slices.Compact(of)
 	}
 	draw(nsinspect.OwnerTree(list), "")
 	return g
@@ -70,6 +78,7 @@ type idMark struct {
 	id      idmap.Kernel
 	what    string
 	outside []string // nil: judged by all maps
+	of      []string // the containers that it is about
 }
 
 // idPicture draws the uid maps, or the gid maps, of containers.
@@ -88,7 +97,7 @@ func idPicture(rows []nsinspect.ContainerRow, gids bool, marks []idMark) *pictur
 		}
 		for _, e := range u.Map {
 			if e.Outside.Mapped() {
-				p.Bands = append(p.Bands, picture.Band{Inside: uint64(e.Inside), Outside: uint64(e.Outside), Count: uint64(e.Count), Label: listed(u.Viewers), Color: i})
+				p.Bands = append(p.Bands, picture.Band{Inside: uint64(e.Inside), Outside: uint64(e.Outside), Count: uint64(e.Count), Label: listed(u.Viewers), Color: i, Of: u.Viewers})
 			}
 		}
 	}
@@ -96,7 +105,8 @@ func idPicture(rows []nsinspect.ContainerRow, gids bool, marks []idMark) *pictur
 		p.Notes = append(p.Notes, "no container has a "+which+" map of its own")
 	}
 	for _, o := range nsinspect.IDOverlaps(uses) {
-		p.Overlaps = append(p.Overlaps, picture.Span{First: o.First, Count: o.Count, Label: "shared: " + listed(uses[o.A].Viewers) + " and " + listed(uses[o.B].Viewers)})
+		a, b := uses[o.A].Viewers, uses[o.B].Viewers
+		p.Overlaps = append(p.Overlaps, picture.Span{First: o.First, Count: o.Count, Label: "shared: " + listed(a) + " and " + listed(b), Of: slices.Concat(a, b)})
 	}
 	for _, m := range marks {
 		if !m.id.Mapped() {
@@ -105,14 +115,14 @@ func idPicture(rows []nsinspect.ContainerRow, gids bool, marks []idMark) *pictur
 		in, what := len(m.outside) == 0, m.what
 		switch {
 		case m.outside != nil && !in:
-			what += ": outside the map of " + listed(m.outside)
+			what = "outside the map of " + listed(m.outside) + ": " + what
 		case m.outside == nil:
 			in = slices.ContainsFunc(uses, func(u nsinspect.IDUse) bool { return !u.Identity() && u.Covers(m.id) })
 			if !in {
 				what = "in no map"
 			}
 		}
-		p.Marks = append(p.Marks, picture.Mark{ID: uint64(m.id), Label: what, In: in})
+		p.Marks = append(p.Marks, picture.Mark{ID: uint64(m.id), Label: what, In: in, Of: m.of})
 	}
 	return p
 }
@@ -166,6 +176,7 @@ func volumeMarks(rows []nsinspect.ContainerRow, gids bool) []idMark {
 				at = len(marks)
 				marks = append(marks, idMark{id: id, what: what, outside: []string{}})
 			}
+			marks[at].of = append(marks[at].of, c.Viewer)
 			if !use.Covers(id) && !slices.Contains(marks[at].outside, c.Viewer) {
 				marks[at].outside = append(marks[at].outside, c.Viewer)
 			}
@@ -195,31 +206,51 @@ func volumeSource(v *nsinspect.Volume) string {
 }
 
 // volumePicture draws which path of the host is mounted where in which container, and who owns it on each side. What
-// doctor found an error or a warning about is marked.
+// doctor found an error or a warning about is marked, and comes first.
 func volumePicture(rows []nsinspect.ContainerRow, findings []doctor.Finding) *picture.Graph {
 	g := &picture.Graph{Title: "Volumes: path on the host, mount, container"}
+	type mounted struct {
+		c     *nsinspect.ContainerRow
+		v     *nsinspect.Volume
+		level picture.Level
+		found []string
+	}
+	var mounts []mounted
+	of := make(map[string][]string) // of a source, the containers
 	for i := range rows {
 		c := &rows[i]
 		for j := range c.Volumes {
 			v := &c.Volumes[j]
-			host, inside := volumeViews(v)
-			lines := []string{volumeSource(v)}
-			if host != nil {
-				lines = append(lines, ownerLine(host))
+			level, found := findingsAt(findings, c, v.Point)
+			mounts = append(mounts, mounted{c, v, level, found})
+			if source := volumeSource(v); !slices.Contains(of[source], c.Viewer) {
+				of[source] = append(of[source], c.Viewer)
 			}
-			source := g.Add(picture.Node{ID: "path " + volumeSource(v), Kind: "path", Lines: lines})
-			lines = []string{v.Point}
-			if inside != nil {
-				lines = append(lines, ownerLine(inside))
-			}
-			if flags := volumeFlags(v); flags != "" {
-				lines = append(lines, flags)
-			}
-			found := findingsAt(findings, c.Viewer, v.Point)
-			mount := g.Add(picture.Node{ID: "mount " + c.Viewer + " " + v.Point, Kind: "mount", Lines: append(lines, found...), Bad: len(found) > 0})
-			box := g.Add(picture.Node{ID: "container " + c.Viewer, Kind: "container", Lines: strings.Split(strings.TrimSpace(c.Viewer+"\n"+c.Image), "\n")})
-			g.Edges = append(g.Edges, picture.Edge{From: source, To: mount, Bad: len(found) > 0}, picture.Edge{From: mount, To: box})
 		}
+	}
+	slices.SortStableFunc(mounts, func(a, b mounted) int { return cmp.Compare(b.level, a.level) })
+	for _, m := range mounts {
+		host, inside := volumeViews(m.v)
+		lines := []string{volumeSource(m.v)}
+		if host != nil {
+			lines = append(lines, ownerLine(host))
+		}
+		path := picture.Node{ID: "path " + lines[0], Kind: "path", Lines: lines, Of: of[lines[0]]}
+		if len(path.Of) == 1 {
+			path.Choice = path.Of[0]
+		}
+		lines = []string{m.v.Point}
+		if inside != nil {
+			lines = append(lines, ownerLine(inside))
+		}
+		if flags := volumeFlags(m.v); flags != "" {
+			lines = append(lines, flags)
+		}
+		source := g.Add(path)
+		mount := g.Add(picture.Node{ID: "mount " + m.c.Viewer + " " + m.v.Point, Kind: "mount", Lines: append(lines, m.found...), Level: m.level, Choice: m.c.Viewer})
+		box := g.Add(picture.Node{ID: "container " + m.c.Viewer, Kind: "container", Lines: strings.Split(strings.TrimSpace(m.c.Viewer+"\n"+m.c.Image), "\n"), Choice: m.c.Viewer})
+		toMount, toBox := picture.Edge{From: source, To: mount, Level: m.level}, picture.Edge{From: mount, To: box, Level: m.level}
+		g.Edges = append(g.Edges, toMount, toBox)
 	}
 	if len(g.Nodes) == 0 {
 		g.Add(picture.Node{ID: "none", Lines: []string{"no container has a volume"}})
@@ -248,15 +279,34 @@ func volumeFlags(v *nsinspect.Volume) string {
 	return strings.Join(flags, ", ")
 }
 
-// findingsAt are the ids of what was found at or below a volume of a container that is worse than a remark.
-func findingsAt(findings []doctor.Finding, viewer, point string) []string {
-	var ids []string
+// findingsAt are what was found in a volume of a container, not in another that is mounted below it, if it is worse than a
+// remark; and how bad it is.
+func findingsAt(findings []doctor.Finding, c *nsinspect.ContainerRow, point string) (level picture.Level, found []string) {
 	for i := range findings {
 		f := &findings[i]
-		at := f.Path == point || strings.HasPrefix(f.Path, strings.TrimRight(point, "/")+"/")
-		if f.Target == viewer && at && f.Severity != doctor.Info && !slices.Contains(ids, string(f.ID)) {
-			ids = append(ids, string(f.ID))
+		if f.Target != c.Viewer || f.Severity == doctor.Info || volumeOf(c, f.Path) != point {
+			continue
+		}
+		if f.Severity == doctor.Error {
+			level = picture.Broken
+		}
+		level = max(level, picture.Warning)
+		if what := string(f.Severity) + " " + string(f.ID); !slices.Contains(found, what) {
+			found = append(found, what)
 		}
 	}
-	return ids
+	return level, found
+}
+
+// volumeOf is where the volume is mounted that a path of the container is in, "" for none.
+func volumeOf(c *nsinspect.ContainerRow, path string) string {
+	deepest := ""
+	for i := range c.Volumes {
+		point := c.Volumes[i].Point
+		in := path == point || strings.HasPrefix(path, strings.TrimRight(point, "/")+"/")
+		if in && len(point) > len(deepest) {
+			deepest = point
+		}
+	}
+	return deepest
 }

@@ -92,8 +92,12 @@ const (
 
 func (a *app) reportPage(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsinspect.ContainerList, findings *doctor.FindingList) *html.Page {
 	p := &html.Page{Title: "Containers from both sides", Version: buildVersion(), Facts: a.reportFacts(s, list)}
-	for i := range findings.Findings {
-		p.Findings = append(p.Findings, reportFinding(&findings.Findings[i]))
+	for _, severity := range []doctor.Severity{doctor.Error, doctor.Warning, doctor.Info} { // the worst first, whosever it is
+		for i := range findings.Findings {
+			if f := &findings.Findings[i]; f.Severity == severity {
+				p.Findings = append(p.Findings, reportFinding(f))
+			}
+		}
 	}
 	p.Pictures = reportPictures(s, targets, list, findings)
 	p.Tables = []html.Table{reportContainers(list.Containers)}
@@ -142,7 +146,7 @@ func reportPictures(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsi
 	pictures := []html.Picture{{ID: "namespaces", Title: "Namespaces", About: about, Draw: namespacePicture(namespaces, drawn).SVG}}
 
 	rows := list.Containers
-	about = "Ids inside on the left, on this host on the right; a dashed part is nobody's. ⚠ marks ids that two maps share, and the owner of a volume that a container which mounts it has no id for."
+	about = "Ids inside on the left, on this host on the right; neither line is to scale, and a dashed part is nobody's. ⚠ marks ids that two maps share, and the owner of a volume that a container which mounts it has no id for."
 	if len(rows) > maxDrawnMaps {
 		about += fmt.Sprintf(" The first %d of %d containers are drawn.", maxDrawnMaps, len(rows))
 		rows = rows[:maxDrawnMaps]
@@ -152,7 +156,7 @@ func reportPictures(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsi
 		html.Picture{ID: "gids", Title: "Group ids", About: about, Draw: idPicture(rows, true, volumeMarks(rows, true)).SVG})
 
 	rows = list.Containers
-	about = "A path of the host, where it is mounted, in which container; with the owner as each side sees it. ⚠ is what doctor found an error or a warning about."
+	about = "A path of the host, where it is mounted, in which container; with the owner as each side sees it. ⚠ is what doctor found an error (red) or a warning (amber) about."
 	if len(rows) > maxDrawnVolumes {
 		about += fmt.Sprintf(" The first %d of %d containers are drawn.", maxDrawnVolumes, len(rows))
 		rows = rows[:maxDrawnVolumes]
@@ -183,7 +187,8 @@ func reportProcesses(p *html.Page, rows []nsinspect.ProcessRow) {
 		}
 		p.Processes = append(p.Processes, html.Process{
 			PID: r.PID, CPID: innermost(r), User: nameOr(r.Host.User, r.Host.UID), UID: r.Host.UID.String(),
-			CUser: nameOr(r.Inside.User, r.Inside.UID), CID: r.Inside.UID.String(), Viewer: n, Comm: r.Comm,
+			CUser: nameOr(r.Inside.User, r.Inside.UID), CUID: r.Inside.UID.String(),
+			GID: r.Host.GID.String(), CGID: r.Inside.GID.String(), Viewer: n, Comm: r.Comm,
 		})
 	}
 }

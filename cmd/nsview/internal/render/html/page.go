@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
+	"slices"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/cmd/nsview/internal/render/picture"
@@ -53,6 +54,26 @@ type Fix struct {
 	How      string // what to do where no command does it, "" otherwise
 }
 
+// Counts say how many findings there are of each severity.
+func (p *Page) Counts() []Count {
+	var counts []Count
+	for _, f := range p.Findings {
+		i := slices.IndexFunc(counts, func(c Count) bool { return c.Severity == f.Severity })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, Count{Severity: f.Severity})
+		}
+		counts[i].N++
+	}
+	return counts
+}
+
+// Count is a number of findings of one severity.
+type Count struct {
+	Severity string
+	N        int
+}
+
 // Picture is a graph or ribbons.
 type Picture struct {
 	ID, Title, About string
@@ -71,16 +92,17 @@ type Gap struct{ Subject, Fact, Error, Hint string }
 
 // Process is a row of the process table.
 type Process struct {
-	PID, CPID             int
-	User, UID, CUser, CID string
-	Viewer                int
-	Comm                  string
+	PID, CPID         int
+	User, UID, GID    string // the host's side
+	CUser, CUID, CGID string // inside
+	Viewer            int
+	Comm              string
 }
 
 // MarshalJSON writes it as a list: there are many.
 func (p Process) MarshalJSON() ([]byte, error) {
 	e := render.Escape
-	return json.Marshal([]any{p.PID, p.CPID, e(p.User), p.UID, e(p.CUser), p.CID, p.Viewer, e(p.Comm)})
+	return json.Marshal([]any{p.PID, p.CPID, e(p.User), p.UID, p.GID, e(p.CUser), p.CUID, p.CGID, p.Viewer, e(p.Comm)})
 }
 
 // Write writes the page.

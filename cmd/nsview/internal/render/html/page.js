@@ -3,16 +3,24 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const search = document.getElementById("search"), viewer = document.getElementById("viewer"), severity = document.getElementById("severity");
-  const hits = document.getElementById("hits"), more = document.getElementById("more");
+  const hits = document.getElementById("hits"), filtered = document.getElementById("filtered");
+  const more = document.getElementById("more"), range = document.getElementById("shown");
   const table = document.getElementById("process-table"), body = table.tBodies[0];
-  const step = 200, printed = 5000;
-  // Of a process: [pid, cpid, user, uid, cuser, cuid, viewer, comm].
+  const step = 200, printed = 1000;
+  // Of a process: [pid, cpid, user, uid, gid, cuser, cuid, cgid, viewer, comm].
   const columns = [
-    ["PID", p => p[0]], ["CPID", p => p[1]], ["USER", p => p[2]], ["UID", p => p[3]],
-    ["CUSER", p => p[4]], ["CUID", p => p[5]], ["CONTAINER", p => data.viewers[p[6]]], ["COMMAND", p => p[7]],
+    ["PID", p => p[0]], ["CPID", p => p[1]], ["USER", p => p[2]], ["UID", p => p[3]], ["GID", p => p[4]],
+    ["CUSER", p => p[5]], ["CUID", p => p[6]], ["CGID", p => p[7]], ["CONTAINER", p => data.viewers[p[8]]], ["COMMAND", p => p[9]],
   ];
+  const viewerOf = i => data.viewers[data.processes[i][8]];
   const texts = data.processes.map(p => columns.map(c => c[1](p)).join(" ").toLowerCase());
-  let order = data.processes.map((_, i) => i), sorted = 0, descending = false, shown = step, found = [];
+  let order = data.processes.map((_, i) => i), sorted = 0, descending = false, shown = step, found = [], words = [];
+
+  // What is in the page already, with its text: reading that again for every key would be slow.
+  const read = (selector, of) => [...document.querySelectorAll(selector)].map(e => ({ e, of: of(e), text: (e.textContent + "\n" + of(e).join("\n")).toLowerCase() }));
+  const findings = read(".finding", e => [e.dataset.viewer]);
+  const rows = read("table.plain tbody tr", e => [e.dataset.viewer]);
+  const parts = read(".picture .part", e => e.dataset.of ? e.dataset.of.split("\n") : []);
 
   function row(i) {
     const tr = document.createElement("tr");
@@ -26,46 +34,44 @@
   }
 
   function draw() {
-    const rows = document.createDocumentFragment();
-    for (const i of found.slice(0, shown)) rows.append(row(i));
-    body.replaceChildren(rows);
+    const drawn = document.createDocumentFragment();
+    for (const i of found.slice(0, shown)) drawn.append(row(i));
+    body.replaceChildren(drawn);
     more.hidden = found.length <= shown;
-    more.textContent = "Show more (" + Math.min(shown, found.length) + " of " + found.length + ")";
+    range.textContent = more.hidden ? "" : "The first " + shown + " of " + found.length + " processes are shown.";
   }
 
-  function matches(text, of) {
-    return (!words.length || words.every(w => text.includes(w))) && (!viewer.value || of === viewer.value);
-  }
+  const matches = (text, of) => words.every(w => text.includes(w)) && (!viewer.value || of.includes(viewer.value));
 
-  let words = [];
   function filter() {
     words = search.value.toLowerCase().split(/\s+/).filter(w => w);
-    found = order.filter(i => matches(texts[i], data.viewers[data.processes[i][6]]));
+    found = order.filter(i => matches(texts[i], [viewerOf(i)]));
     shown = step;
     draw();
     document.getElementById("process-count").textContent = found.length === texts.length ? texts.length : found.length + " of " + texts.length;
-    let findings = 0;
-    for (const f of document.querySelectorAll(".finding")) {
-      f.hidden = !matches(f.textContent.toLowerCase(), f.dataset.viewer) || Boolean(severity.value) && f.dataset.severity !== severity.value;
-      if (!f.hidden) findings++;
+    let left = 0;
+    for (const f of findings) {
+      f.e.hidden = !matches(f.text, f.of) || Boolean(severity.value) && f.e.dataset.severity !== severity.value;
+      if (!f.e.hidden) left++;
     }
-    for (const tr of document.querySelectorAll("table.plain tbody tr")) tr.hidden = !matches(tr.textContent.toLowerCase(), tr.dataset.viewer);
-    const active = words.length > 0 || Boolean(viewer.value);
-    for (const n of document.querySelectorAll(".picture .node")) {
-      const text = n.textContent.toLowerCase();
-      n.classList.toggle("dim", active && !(words.every(w => text.includes(w)) && (!viewer.value || text.includes(viewer.value.toLowerCase()))));
-    }
-    hits.textContent = active || severity.value ? findings + " findings, " + found.length + " processes" : "";
+    for (const r of rows) r.e.hidden = !matches(r.text, r.of);
+    for (const p of parts) p.e.classList.toggle("dim", !matches(p.text, p.of));
+    for (const b of buttons) b.setAttribute("aria-pressed", String(viewer.value === b.dataset.choice));
+    const active = words.length > 0 || Boolean(viewer.value) || Boolean(severity.value);
+    hits.textContent = active ? left + " findings, " + found.length + " processes" : "";
+    filtered.textContent = active ? "Not all is shown: only" + (viewer.value && " container " + viewer.value) + (severity.value && " findings of severity " + severity.value) +
+      (words.length ? " what has: " + words.join(" ") : "") : "";
   }
 
+  const compare = new Intl.Collator().compare;
   function sort(column) {
     descending = column === sorted && !descending;
     sorted = column;
     const value = columns[column][1], number = s => s === "" || isNaN(s) ? null : Number(s);
+    const keys = data.processes.map(p => [number(value(p)), String(value(p))]);
     order.sort((a, b) => {
-      const x = value(data.processes[a]), y = value(data.processes[b]);
-      const nx = number(x), ny = number(y);
-      const by = nx !== null && ny !== null ? nx - ny : nx !== null ? -1 : ny !== null ? 1 : String(x).localeCompare(String(y));
+      const [nx, x] = keys[a], [ny, y] = keys[b];
+      const by = nx !== null && ny !== null ? nx - ny : nx !== null ? -1 : ny !== null ? 1 : compare(x, y);
       return (descending ? -by : by) || a - b;
     });
     for (const [i, th] of [...table.tHead.rows[0].cells].entries()) {
@@ -83,22 +89,35 @@
     th.append(button);
     table.tHead.rows[0].append(th);
   }
-  for (const name of data.viewers) {
+  const containers = new Set([...data.viewers, ...rows.map(r => r.e.dataset.viewer), ...findings.map(f => f.e.dataset.viewer)]);
+  for (const name of containers) {
     const option = document.createElement("option");
     option.value = option.textContent = name;
     viewer.append(option);
   }
-  // A box of a picture that names a container chooses it.
-  for (const n of document.querySelectorAll(".picture .node")) {
-    const lines = [...n.querySelectorAll("text")].map(t => (t.querySelector("title") || t).textContent);
-    const of = data.viewers.find(v => lines.some(l => l === v || l.startsWith(v + ",")));
-    if (of === undefined) continue;
-    n.setAttribute("tabindex", "0");
-    n.setAttribute("role", "button");
-    n.setAttribute("aria-label", "only " + of);
-    const choose = () => { viewer.value = viewer.value === of ? "" : of; filter(); };
-    n.addEventListener("click", choose);
-    n.addEventListener("keydown", e => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); choose(); } });
+  // A box of a picture that names a container chooses it. Tab leads to one box of each picture, arrow keys to the others.
+  const buttons = [];
+  for (const picture of document.querySelectorAll(".picture")) {
+    const boxes = [...picture.querySelectorAll(".node[data-choice]")].filter(b => containers.has(b.dataset.choice));
+    for (const [i, b] of boxes.entries()) {
+      const lines = [...b.querySelectorAll("text")].map(t => (t.querySelector("title") || t).textContent);
+      b.setAttribute("tabindex", i === 0 ? "0" : "-1");
+      b.setAttribute("role", "button");
+      b.setAttribute("aria-label", lines.join(", ") + ": only " + b.dataset.choice);
+      const choose = () => { viewer.value = viewer.value === b.dataset.choice ? "" : b.dataset.choice; filter(); };
+      b.addEventListener("click", choose);
+      b.addEventListener("keydown", e => {
+        const to = { ArrowDown: i + 1, ArrowRight: i + 1, ArrowUp: i - 1, ArrowLeft: i - 1, Home: 0, End: boxes.length - 1 }[e.key];
+        if (e.key === "Enter" || e.key === " ") choose();
+        else if (boxes[to]) {
+          b.setAttribute("tabindex", "-1");
+          boxes[to].setAttribute("tabindex", "0");
+          boxes[to].focus();
+        } else return;
+        e.preventDefault();
+      });
+    }
+    buttons.push(...boxes);
   }
   let timer;
   search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filter, 60); });
@@ -112,9 +131,20 @@
     if (e.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) { e.preventDefault(); search.focus(); }
     if (e.key === "Escape") clear();
   });
-  // On paper everything is open, and as many rows as make sense.
-  window.addEventListener("beforeprint", () => { shown = printed; draw(); for (const d of document.querySelectorAll("details")) d.open = true; });
-  window.addEventListener("afterprint", () => { shown = step; draw(); });
+  // On paper every fix is open, and there are as many rows as make sense.
+  let opened = [], before = step;
+  window.addEventListener("beforeprint", () => {
+    before = shown;
+    shown = Math.max(shown, printed);
+    draw();
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const d of opened) d.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    shown = before;
+    draw();
+    for (const d of opened) d.open = false;
+  });
   filter();
   table.tHead.rows[0].cells[0].setAttribute("aria-sort", "ascending");
   document.documentElement.dataset.ready = "yes";

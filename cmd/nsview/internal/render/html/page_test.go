@@ -36,11 +36,11 @@ func hostile() []string {
 func testPage(processes int) *Page {
 	p := &Page{Title: "Containers " + evil, Version: "test", Facts: [][2]string{{"kernel", evil}}, Viewers: []string{"host", "docker:web", evil}}
 	graph := &picture.Graph{Title: evil, Nodes: []picture.Node{
-		{ID: "a", Lines: []string{"user 4026531837", "host, 3 processes"}, Kind: "user"},
-		{ID: "b", Lines: []string{"docker:web", "mnt 1"}, Kind: "container"},
-		{ID: "c", Lines: []string{evil}, Kind: "container", Bad: true},
-	}, Edges: []picture.Edge{{From: "a", To: "b"}, {From: "a", To: "c", Label: evil, Bad: true}}}
-	ribbons := &picture.Ribbons{Title: "ids", Bands: []picture.Band{{Outside: 100000, Count: 65536, Label: evil}}, Marks: []picture.Mark{{ID: 1000, Label: evil}}}
+		{ID: "a", Lines: []string{"user 4026531837", "host, 3 processes"}, Kind: "user", Choice: "host", Of: []string{"docker:web", evil}},
+		{ID: "b", Lines: []string{"docker:web", "mnt 1"}, Kind: "container", Choice: "docker:web"},
+		{ID: "c", Lines: []string{evil}, Kind: "container", Level: picture.Broken, Choice: evil},
+	}, Edges: []picture.Edge{{From: "a", To: "b"}, {From: "a", To: "c", Label: evil, Level: picture.Broken}}}
+	ribbons := &picture.Ribbons{Title: "ids", Bands: []picture.Band{{Outside: 100000, Count: 65536, Label: evil, Of: []string{evil}}}, Marks: []picture.Mark{{ID: 1000, Label: evil}}}
 	p.Pictures = []Picture{{"namespaces", "Namespaces", "about", graph.SVG}, {"uids", "User ids", "about", ribbons.SVG}}
 	for i, s := range hostile() {
 		p.Findings = append(p.Findings, Finding{
@@ -48,10 +48,10 @@ func testPage(processes int) *Page {
 			Fixes: []Fix{{Title: s, Notes: []string{"proven", s}, Commands: []string{"chown -- " + render.Escape(s)}, How: s}},
 		})
 		p.Gaps = append(p.Gaps, Gap{s, s, s, s})
-		p.Processes = append(p.Processes, Process{PID: i + 1, CPID: i, User: s, UID: "0", CUser: "unmapped", CID: "unmapped", Viewer: i % 3, Comm: s})
+		p.Processes = append(p.Processes, Process{PID: i + 1, CPID: i, User: s, UID: "0", GID: "0", CUser: "unmapped", CUID: "unmapped", CGID: "unmapped", Viewer: i % 3, Comm: s})
 	}
 	for i := len(p.Processes); i < processes; i++ {
-		p.Processes = append(p.Processes, Process{PID: i + 1, CPID: i % 300, User: "root", UID: fmt.Sprint(i % 70000), CUser: "app", CID: fmt.Sprint(i % 1000), Viewer: 1, Comm: fmt.Sprintf("worker-%d", i)})
+		p.Processes = append(p.Processes, Process{PID: i + 1, CPID: i % 300, User: "root", UID: fmt.Sprint(i % 70000), GID: "0", CUser: "app", CUID: fmt.Sprint(i % 1000), CGID: "33", Viewer: 1, Comm: fmt.Sprintf("worker-%d", i)})
 	}
 	p.Tables = []Table{{ID: "containers", Title: "Containers", Header: []string{"CONTAINER", "IMAGE"}, Rows: [][]string{{"docker:web", "image"}, {evil, evil}}}}
 	return p
@@ -212,12 +212,12 @@ func TestPageInChromium(t *testing.T) {
 	b.check(t, "choose", does(`document.getElementById("severity").value = "error"; document.getElementById("severity").dispatchEvent(new Event("change"))`))
 	b.wants(t, fmt.Sprintf(`document.querySelectorAll(".finding:not([hidden])").length === %d`, errors))
 	b.check(t, "clear", chromedp.Click("#clear"))
-	b.check(t, "a box of the picture", chromedp.Click(`#namespaces .node.container[tabindex="0"]`))
+	b.check(t, "a box of the picture", chromedp.Click(`#namespaces .node.container[data-choice="docker:web"]`))
 	b.wants(t, `document.getElementById("viewer").value === "docker:web"`)
 	b.wants(t, `[...document.querySelectorAll(".finding:not([hidden])")].every(f => f.dataset.viewer === "docker:web")`)
 	b.wants(t, `document.querySelectorAll("table.plain tbody tr:not([hidden])").length === 1`)
 	b.wants(t, `document.querySelectorAll("#namespaces .dim").length > 0`)
-	b.check(t, "the same with the keyboard", chromedp.Focus(`#namespaces .node.container[tabindex="0"]`), chromedp.KeyEvent("\r"))
+	b.check(t, "the same with the keyboard", chromedp.Focus(`#namespaces .node.container[data-choice="docker:web"]`), chromedp.KeyEvent("\r"))
 	b.wants(t, `document.getElementById("viewer").value === ""`)
 
 	// Sort, and more rows.

@@ -38,16 +38,35 @@ type Node struct {
 	ID    string // unique in the graph, and free in form
 	Lines []string
 	Kind  string // a word: boxes of a kind look alike
-	Bad   bool   // marked, and said to be with a sign besides the colour
+	Level Level
+
+	Choice string   // what a click in a page chooses, "" for nothing
+	Of     []string // what chooses it in a page: it stays in sight when one of these is chosen, or Choice
 }
 
-// Edge is an arrow between two boxes.
+// Edge is an arrow between two boxes. In a page it stays in sight with the box that it leads to.
 type Edge struct {
 	From, To string
 	Label    string
 	Dashed   bool
-	Bad      bool
+	Level    Level
 }
+
+// Level is how much something is marked: by its line, and by a sign before its text, for who sees no colours.
+type Level int
+
+// The levels, from the least.
+const (
+	Plain Level = iota
+	Warning
+	Broken
+)
+
+// class is what an element of that level is called in SVG and Mermaid.
+func (l Level) class() string { return [...]string{"", "warn", "bad"}[l] }
+
+// color is a colour of graphviz.
+func (l Level) color() string { return [...]string{"", "darkorange", "red"}[l] }
 
 // badMark stands before the text of what is marked.
 const badMark = "⚠ "
@@ -57,7 +76,7 @@ func (n *Node) lines() []string {
 	for i, line := range n.Lines {
 		lines[i] = render.Escape(line)
 	}
-	if n.Bad && len(lines) > 0 {
+	if n.Level > Plain && len(lines) > 0 {
 		lines[0] = badMark + lines[0]
 	}
 	return lines
@@ -65,8 +84,8 @@ func (n *Node) lines() []string {
 
 func (e *Edge) label() string {
 	label := render.Escape(e.Label)
-	if e.Bad {
-		label = strings.TrimSpace(badMark + label)
+	if e.Level > Plain && label != "" { // the box that it leads to has a sign
+		label = badMark + label
 	}
 	return label
 }
@@ -88,8 +107,8 @@ func (g *Graph) DOT(w io.Writer) error {
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		style := ""
-		if n.Bad {
-			style = ", color=red, penwidth=2"
+		if n.Level > Plain {
+			style = ", color=" + n.Level.color() + ", penwidth=2"
 		}
 		fmt.Fprintf(out, "  %s [label=%s%s];\n", names[n.ID], dotString(strings.Join(n.lines(), "\n")), style)
 	}
@@ -102,8 +121,8 @@ func (g *Graph) DOT(w io.Writer) error {
 		if e.Dashed {
 			with = append(with, "style=dashed")
 		}
-		if e.Bad {
-			with = append(with, "color=red")
+		if e.Level > Plain {
+			with = append(with, "color="+e.Level.color())
 		}
 		fmt.Fprintf(out, "  %s -> %s [%s];\n", names[e.From], names[e.To], strings.Join(with, ", "))
 	}
@@ -121,7 +140,7 @@ func (g *Graph) Mermaid(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	names := g.names()
 	fmt.Fprint(out, "flowchart LR\n")
-	bad := []string{}
+	marked := make(map[Level][]string)
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		lines := n.lines()
@@ -129,8 +148,8 @@ func (g *Graph) Mermaid(w io.Writer) error {
 			lines[j] = mermaidText(lines[j])
 		}
 		fmt.Fprintf(out, "  %s[\"%s\"]\n", names[n.ID], strings.Join(lines, "<br>"))
-		if n.Bad {
-			bad = append(bad, names[n.ID])
+		if n.Level > Plain {
+			marked[n.Level] = append(marked[n.Level], names[n.ID])
 		}
 	}
 	for i := range g.Edges {
@@ -144,8 +163,10 @@ func (g *Graph) Mermaid(w io.Writer) error {
 		}
 		fmt.Fprintf(out, "  %s %s %s\n", names[e.From], arrow, names[e.To])
 	}
-	if len(bad) > 0 {
-		fmt.Fprintf(out, "  classDef bad stroke:#d33,stroke-width:3px\n  class %s bad\n", strings.Join(bad, ","))
+	for level, stroke := range [...]string{Warning: "#b45309", Broken: "#d33"} {
+		if level := Level(level); len(marked[level]) > 0 {
+			fmt.Fprintf(out, "  classDef %s stroke:%s,stroke-width:3px\n  class %s %[1]s\n", level.class(), stroke, strings.Join(marked[level], ","))
+		}
 	}
 	return out.Flush()
 }

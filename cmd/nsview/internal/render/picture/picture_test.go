@@ -21,7 +21,7 @@ func hostile() []string {
 func hostileGraph() *Graph {
 	g := &Graph{Title: "</title><script>"}
 	for i, s := range hostile() {
-		g.Nodes = append(g.Nodes, Node{ID: s + fmt.Sprint(i), Lines: []string{s, "second " + s}, Kind: "user", Bad: i%5 == 0})
+		g.Nodes = append(g.Nodes, Node{ID: s + fmt.Sprint(i), Lines: []string{s, "second " + s}, Kind: "user", Level: []Level{Broken, Plain, Warning, Plain, Plain}[i%5]})
 		if i > 0 {
 			g.Edges = append(g.Edges, Edge{From: g.Nodes[i/3].ID, To: g.Nodes[i].ID, Label: s, Dashed: i%2 == 0})
 		}
@@ -32,7 +32,7 @@ func hostileGraph() *Graph {
 // svgTexts reads an SVG as XML and returns what its text elements say. Nothing but the elements that are drawn is in it.
 func svgTexts(t *testing.T, svg []byte) []string {
 	t.Helper()
-	known := map[string]bool{"svg": true, "title": true, "style": true, "g": true, "rect": true, "path": true, "text": true, "circle": true}
+	known := map[string]bool{"svg": true, "title": true, "desc": true, "style": true, "g": true, "rect": true, "path": true, "text": true, "circle": true}
 	dec := xml.NewDecoder(bytes.NewReader(svg))
 	var texts []string
 	inside := ""
@@ -134,7 +134,7 @@ func TestMermaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if want := 1 + len(g.Nodes) + len(g.Edges) + 2; len(lines) != want {
+	if want := 1 + len(g.Nodes) + len(g.Edges) + 4; len(lines) != want {
 		t.Errorf("%d lines, want %d", len(lines), want)
 	}
 	for _, line := range lines[1 : 1+len(g.Nodes)] {
@@ -160,7 +160,7 @@ func TestRibbons(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := strings.Join(svgTexts(t, b.Bytes()), "\n")
-	for _, want := range []string{"note <b>", "100000–165535 web", "150000–165535 shared", "✓ 1000", "⚠ 7", `db\x1b`, "⚠ 4294967294"} {
+	for _, want := range []string{"note <b>", "0–65535 → 100000–165535 web", "⚠ 150000–165535 shared", "✓ 1000", "⚠ 7", `db\x1b`, "⚠ 4294967294"} {
 		if !strings.Contains(strings.ReplaceAll(texts, "  ", " "), want) {
 			t.Errorf("%q is not in the picture:\n%s", want, texts)
 		}

@@ -21,10 +21,12 @@ const Style = `.ns-pic{font:13px/1.4 system-ui,sans-serif;color:#1b1b1f;backgrou
 .ns-pic .pid .box{fill:#e6f6ea;stroke:#15803d}
 .ns-pic .container .box{fill:#fff4d6;stroke:#b45309}
 .ns-pic .path .box{fill:#f3e8ff;stroke:#7e22ce}
-.ns-pic .bad .box{stroke:#d32f2f;stroke-width:3}
+.ns-pic .warn .box{stroke:#b45309;stroke-width:2}
+.ns-pic .bad .box{fill:#fde4e4;stroke:#d32f2f;stroke-width:4}
 .ns-pic .edge{fill:none;stroke:#6b7280;stroke-width:1.3}
 .ns-pic .dashed{stroke-dasharray:5 4}
-.ns-pic .edge.bad{stroke:#d32f2f;stroke-width:2}
+.ns-pic .edge.warn{stroke:#b45309;stroke-width:1.8}
+.ns-pic .edge.bad{stroke:#d32f2f;stroke-width:3}
 .ns-pic .axis{stroke:currentColor;stroke-width:2}
 .ns-pic .gap{stroke:currentColor;stroke-width:2;stroke-dasharray:2 4;opacity:.5}
 .ns-pic .band{stroke-width:1;fill-opacity:.3}
@@ -35,23 +37,32 @@ const Style = `.ns-pic{font:13px/1.4 system-ui,sans-serif;color:#1b1b1f;backgrou
 .ns-pic .mark{fill:#d32f2f;stroke:#d32f2f}
 .ns-pic .mark.in{fill:#15803d;stroke:#15803d}
 .ns-pic .small{font-size:11px}
-@media (prefers-color-scheme:dark){.ns-pic{color:#e6e6ea;background:#17181c}
+.ns-pic .strong{font-weight:bold}
+@media screen and (prefers-color-scheme:dark){.ns-pic{color:#e6e6ea;background:#17181c}
 .ns-pic .box{fill:#26282e;stroke:#9ca3af}.ns-pic .user .box{fill:#16264a;stroke:#7aa7ff}.ns-pic .pid .box{fill:#12301c;stroke:#5fd387}
-.ns-pic .container .box{fill:#3b2b0c;stroke:#f0b254}.ns-pic .path .box{fill:#2c1a40;stroke:#c79bf2}.ns-pic .bad .box{stroke:#ff6b6b}
-.ns-pic .edge{stroke:#9ca3af}.ns-pic .edge.bad,.ns-pic .overlap{stroke:#ff6b6b}.ns-pic .mark{fill:#ff6b6b;stroke:#ff6b6b}.ns-pic .mark.in{fill:#5fd387;stroke:#5fd387}}
+.ns-pic .container .box{fill:#3b2b0c;stroke:#f0b254}.ns-pic .path .box{fill:#2c1a40;stroke:#c79bf2}
+.ns-pic .warn .box{stroke:#f0b254}.ns-pic .bad .box{fill:#4a1518;stroke:#ff6b6b}
+.ns-pic .edge{stroke:#9ca3af}.ns-pic .edge.warn{stroke:#f0b254}.ns-pic .edge.bad,.ns-pic .overlap{stroke:#ff6b6b}
+.ns-pic .c0{fill:#7aa7ff;stroke:#7aa7ff}.ns-pic .c1{fill:#5fd387;stroke:#5fd387}.ns-pic .c2{fill:#f0b254;stroke:#f0b254}
+.ns-pic .c3{fill:#c79bf2;stroke:#c79bf2}.ns-pic .c4{fill:#4cc9e0;stroke:#4cc9e0}.ns-pic .c5{fill:#f783b5;stroke:#f783b5}
+.ns-pic .mark{fill:#ff6b6b;stroke:#ff6b6b}.ns-pic .mark.in{fill:#5fd387;stroke:#5fd387}}
 `
 
 const (
 	charWidth = 7.4
 	lineStep  = 17.0
 	padding   = 8.0
+	boxBottom = 13.0 // padding and what letters have below their line
 	columnGap = 70.0
 	rowGap    = 10.0
-	maxChars  = 60
+	maxChars  = 60  // of a line in a box
+	maxLabel  = 160 // of a line beside a number line
 )
 
 // svgWriter collects the elements of a picture and how large it becomes.
 type svgWriter struct {
+	alone         bool // a file of its own, not a part of a page
+	maxChars      int  // longer lines are cut
 	body          bytes.Buffer
 	width, height float64
 }
@@ -64,13 +75,17 @@ func (s *svgWriter) add(format string, args ...any) { fmt.Fprintf(&s.body, forma
 
 // text writes a line, cut where it would be too long, with all of it for whoever points at it.
 func (s *svgWriter) text(x, y float64, class, anchor, text string) {
-	short := render.Cut(text, render.TableOptions{Width: maxChars})
+	short := render.Cut(text, render.TableOptions{Width: s.maxChars})
 	title := ""
 	if short != text {
 		title = "<title>" + escapeXML(text) + "</title>"
 	}
 	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s%s</text>`, x, y, class, anchor, escapeXML(short), title)
-	switch wide := textWidth(short); anchor {
+	wide := textWidth(short)
+	if class == "strong" {
+		wide *= 1.15
+	}
+	switch anchor {
 	case "start":
 		s.reach(x+wide, y)
 	case "middle":
@@ -80,6 +95,26 @@ func (s *svgWriter) text(x, y float64, class, anchor, text string) {
 
 func textWidth(s string) float64 { return float64(render.Width(s)) * charWidth }
 
+// choice is what the script of a page reads: what a click on an element chooses, and which choices leave it in sight. The
+// strings are escaped, so that a line break can part them.
+func (s *svgWriter) choice(chosen string, of []string) string {
+	if s.alone {
+		return ""
+	}
+	attributes := ""
+	if chosen != "" {
+		attributes = ` data-choice="` + escapeXML(render.Escape(chosen)) + `"`
+		of = append([]string{chosen}, of...)
+	}
+	escaped := make([]string, 0, len(of))
+	for _, o := range of {
+		if o = render.Escape(o); o != "" && !slices.Contains(escaped, o) {
+			escaped = append(escaped, o)
+		}
+	}
+	return attributes + ` data-of="` + escapeXML(strings.Join(escaped, "\n")) + `"`
+}
+
 // escapeXML escapes text and attribute values, in XML and in HTML alike.
 func escapeXML(s string) string {
 	var b bytes.Buffer
@@ -87,16 +122,22 @@ func escapeXML(s string) string {
 	return b.String()
 }
 
-// write puts the parts together. Alone it is a file, with the style sheet in it.
-func (s *svgWriter) write(w io.Writer, title string, alone bool) error {
-	style := ""
-	if alone {
-		style = "<style>" + Style + "</style>\n"
+// write puts the parts together. Alone it is a file, with the style sheet in it. What is marked is told in words too.
+func (s *svgWriter) write(w io.Writer, title string, marked []string) error {
+	style, role := "", "group" // in a page, what is in the picture can be reached
+	if s.alone {
+		style, role = "<style>"+Style+"</style>\n", "img"
 	}
-	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" class="ns-pic" role="img" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">
+	const told = 20
+	desc := "Nothing is marked."
+	if len(marked) > 0 {
+		desc = fmt.Sprintf("%d marked: %s", len(marked), strings.Join(marked[:min(told, len(marked))], "; "))
+	}
+	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" class="ns-pic" role="%s" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">
 <title>%s</title>
+<desc>%s</desc>
 %s%s</svg>
-`, s.width+padding, s.height+padding, s.width+padding, s.height+padding, escapeXML(render.Escape(title)), style, s.body.String())
+`, role, s.width+padding, s.height+padding, s.width+padding, s.height+padding, escapeXML(render.Escape(title)), escapeXML(desc), style, s.body.String())
 	return err
 }
 
@@ -107,46 +148,66 @@ type box struct{ x, y, w, h float64 }
 func (g *Graph) SVG(w io.Writer, alone bool) error {
 	ranks := g.ranks()
 	boxes := g.place(ranks)
-	var s svgWriter
+	s := svgWriter{alone: alone, maxChars: maxChars}
 	s.reach(200, 40)
-	for i := range g.Edges {
-		e := &g.Edges[i]
-		from, to := boxes[e.From], boxes[e.To]
-		x1, y1, x2, y2 := from.x+from.w, from.y+from.h/2, to.x, to.y+to.h/2
-		class := "edge"
-		if e.Dashed {
-			class += " dashed"
-		}
-		if e.Bad {
-			class += " bad"
-		}
-		bend := max((x2-x1)/2, 20)
-		s.add(`<path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
-		s.add(`<circle class="edge" cx="%.1f" cy="%.1f" r="2.5"/>`, x2, y2)
-		if label := e.label(); label != "" {
-			s.text((x1+x2)/2, (y1+y2)/2-4, "small", "middle", label)
-		}
+	nodes := make(map[string]*Node, len(g.Nodes))
+	for i := range g.Nodes {
+		nodes[g.Nodes[i].ID] = &g.Nodes[i]
 	}
+	// What is marked is drawn over what is not.
+	edges := slices.Clone(g.Edges)
+	slices.SortStableFunc(edges, func(a, b Edge) int { return cmp.Compare(a.Level, b.Level) })
+	for i := range edges {
+		e := &edges[i]
+		of := ""
+		if to := nodes[e.To]; to != nil {
+			of = s.choice("", append([]string{to.Choice}, to.Of...))
+		}
+		s.edge(e, boxes[e.From], boxes[e.To], of)
+	}
+	var marked []string
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		b := boxes[n.ID]
-		class := strings.TrimSpace("node " + n.Kind)
-		if n.Bad {
-			class += " bad"
+		lines := n.lines()
+		if n.Level > Plain {
+			marked = append(marked, strings.Join(lines, ", "))
 		}
-		s.add(`<g class="%s">`, class)
-		s.add(`<rect class="box" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="5"/>`, b.x, b.y, b.w, b.h)
-		for j, line := range n.lines() {
-			size := ""
-			if j > 0 {
-				size = "small"
-			}
-			s.text(b.x+padding, b.y+padding+lineStep*(float64(j)+0.7), size, "start", line)
-		}
-		s.add(`</g>`)
-		s.reach(b.x+b.w, b.y+b.h)
+		s.node(n, lines, boxes[n.ID])
 	}
-	return s.write(w, g.Title, alone)
+	return s.write(w, g.Title, marked)
+}
+
+func (s *svgWriter) edge(e *Edge, from, to box, of string) {
+	x1, y1, x2, y2 := from.x+from.w, from.y+from.h/2, to.x, to.y+to.h/2
+	class := classes("edge", e.Level.class())
+	if e.Dashed {
+		class += " dashed"
+	}
+	bend := max((x2-x1)/2, 20)
+	s.add(`<g class="part"%s><path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/><circle class="edge" cx="%.1f" cy="%.1f" r="2.5"/>`,
+		of, class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, x2, y2)
+	if label := e.label(); label != "" {
+		s.text((x1+x2)/2, (y1+y2)/2-4, "small", "middle", label)
+	}
+	s.add(`</g>`)
+}
+
+func (s *svgWriter) node(n *Node, lines []string, b box) {
+	s.add(`<g class="%s"%s>`, classes("part", "node", n.Kind, n.Level.class()), s.choice(n.Choice, n.Of))
+	s.add(`<rect class="box" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="5"/>`, b.x, b.y, b.w, b.h)
+	for j, line := range lines {
+		size := ""
+		if j > 0 {
+			size = "small"
+		}
+		s.text(b.x+padding, b.y+padding+lineStep*(float64(j)+0.7), size, "start", line)
+	}
+	s.add(`</g>`)
+	s.reach(b.x+b.w, b.y+b.h)
+}
+
+func classes(names ...string) string {
+	return strings.Join(slices.DeleteFunc(names, func(s string) bool { return s == "" }), " ")
 }
 
 // ranks is the column of every node: one more than the furthest that points to it.
@@ -212,7 +273,7 @@ func (g *Graph) place(ranks map[string]int) map[string]box {
 		y, widest := padding, 0.0
 		for _, n := range columns[rank] {
 			lines := n.lines()
-			b := box{x: x, y: max(y, wish[n]), w: 60, h: float64(len(lines))*lineStep + padding}
+			b := box{x: x, y: max(y, wish[n]), w: 60, h: float64(len(lines))*lineStep + boxBottom}
 			for _, line := range lines {
 				b.w = max(b.w, min(textWidth(line), maxChars*charWidth)+2*padding)
 			}

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -233,10 +231,7 @@ func TestPageInChromium(t *testing.T) {
 	b.wants(t, `document.querySelector(".finding details").open`)
 
 	// A phone, dark: nothing is wider than the screen.
-	b.check(t, "a phone", chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile), func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
-		return chromedp.Void{}, err
-	})
+	b.check(t, "a phone", chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile), prefers("dark"))
 	b.wants(t, `document.documentElement.scrollWidth <= 360`)
 	b.wants(t, `getComputedStyle(document.body).backgroundColor === "rgb(23, 24, 28)" && getComputedStyle(document.body).color === "rgb(230, 230, 234)"`)
 	b.wants(t, `getComputedStyle(document.querySelector(".ns-pic")).color === "rgb(230, 230, 234)"`)

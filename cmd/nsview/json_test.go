@@ -129,7 +129,7 @@ func jsonKeys(typ reflect.Type, prefix string, sections map[reflect.Type]string,
 		path := prefix + name
 		key := jsonKey{optional: strings.Contains(options, "omitempty")}
 		inner := f.Type
-		key.null = !key.optional && mayBeNull(inner)
+		key.null = !key.optional && (mayBeNull(inner) || listMayBeNull(path))
 		suffix := "."
 		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice && !isScalar(inner) {
 			if inner.Kind() == reflect.Slice {
@@ -153,6 +153,9 @@ func mayBeNull(typ reflect.Type) bool {
 	}
 	return typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Interface
 }
+
+// listMayBeNull reports whether a list is told from an empty one where it is unknown.
+func listMayBeNull(path string) bool { return path == "observer.lsms" }
 
 // isScalar reports whether the type, though a struct, is one value in JSON.
 func isScalar(typ reflect.Type) bool { return typ.PkgPath() == "time" }

@@ -96,15 +96,8 @@ func jsonSchema(docs map[string]map[string]jsonRow, strict bool) schema {
 func (m *schemaMaker) object(typ reflect.Type, section, prefix string) schema {
 	properties := schema{}
 	required := []string{}
-	for _, f := range reflect.VisibleFields(typ) {
-		tag, ok := f.Tag.Lookup("json")
-		name, options, _ := strings.Cut(tag, ",")
-		if !ok || name == "-" || !f.IsExported() {
-			continue
-		}
-		if twice, _ := typ.FieldByName(f.Name); !slices.Equal(twice.Index, f.Index) {
-			continue // hidden by a field further out
-		}
+	for _, f := range jsonFields(typ, nil) {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		value := m.value(f.Type, section, prefix+name)
 		explained := section
 		if embedded := m.names[typ.Field(f.Index[0]).Type]; len(f.Index) > 1 && embedded != "" {
@@ -126,12 +119,39 @@ func (m *schemaMaker) object(typ reflect.Type, section, prefix string) schema {
 	return def
 }
 
+// jsonFields are the fields that encoding/json writes of a struct, at index. reflect.VisibleFields has not those that are
+// called as the struct that they are embedded in.
+func jsonFields(typ reflect.Type, index []int) []reflect.StructField {
+	var fields, embedded []reflect.StructField
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		f.Index = append(slices.Clone(index), i)
+		tag, ok := f.Tag.Lookup("json")
+		switch {
+		case ok && tag != "-" && f.IsExported():
+			fields = append(fields, f)
+		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+			embedded = append(embedded, jsonFields(f.Type, f.Index)...)
+		}
+	}
+	key := func(f *reflect.StructField) string { name, _, _ := strings.Cut(f.Tag.Get("json"), ","); return name }
+	for i := range embedded {
+		if !slices.ContainsFunc(fields, func(f reflect.StructField) bool { return key(&f) == key(&embedded[i]) }) {
+			fields = append(fields, embedded[i]) // else a field further out hides it
+		}
+	}
+	return fields
+}
+
 func (m *schemaMaker) value(typ reflect.Type, section, path string) schema {
 	if name, ok := m.names[typ]; ok {
 		return schema{"$ref": "#/$defs/" + name}
 	}
 	if typ == reflect.TypeFor[time.Time]() {
 		return schema{"type": "string", "format": "date-time"}
+	}
+	if typ == reflect.TypeFor[json.RawMessage]() {
+		return schema{} // anything
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:
@@ -151,7 +171,11 @@ func (m *schemaMaker) value(typ reflect.Type, section, path string) schema {
 		if inner.Kind() == reflect.Struct {
 			path += "[]"
 		}
-		return schema{"type": "array", "items": m.value(typ.Elem(), section, path)}
+		list := any("array")
+		if listMayBeNull(strings.TrimSuffix(path, "[]")) {
+			list = []any{"array", "null"}
+		}
+		return schema{"type": list, "items": m.value(typ.Elem(), section, path)}
 	case reflect.Bool:
 		return schema{"type": "boolean"}
 	case reflect.String:

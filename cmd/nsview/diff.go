@@ -35,10 +35,13 @@ Exit status: 0 no difference, 1 they differ, 2 usage or failure, 3 no difference
 			if err := a.format(cmd); err != nil {
 				return err
 			}
+			if err := a.checkColumns(diffColumns()); err != nil {
+				return err
+			}
 			return a.diff(cmd.Context(), args[0], args[1])
 		},
 	}
-	a.outputFlags(cmd, nil, "table", "wide", "json")
+	a.outputFlags(cmd, diffColumns, "table", "wide", "json")
 	return cmd
 }
 
@@ -70,8 +73,18 @@ func (a *app) diff(ctx context.Context, nameA, nameB string) error {
 	return nil
 }
 
-// printDiff prints two tables: what the two are, and the mounts at which they see something else.
+func diffColumns() []string { return diffTable(&nsinspect.Diff{}).Columns() }
+
+// printDiff prints two tables: what the two are, and the mounts at which they see something else. With -O they are one.
 func (a *app) printDiff(d *nsinspect.Diff) error {
+	if a.columns != "" {
+		t := diffTable(d)
+		for i := range d.Mounts {
+			m := &d.Mounts[i]
+			t.Rows = append(t.Rows, []string{"mount " + m.Point, mountLine(m.A), mountLine(m.B), string(nsinspect.Separate)})
+		}
+		return a.printTable(a.out, t)
+	}
 	if err := diffTable(d).Render(a.out, a.tableOptions()); err != nil || len(d.Mounts) == 0 {
 		return err
 	}
@@ -83,7 +96,7 @@ func (a *app) printDiff(d *nsinspect.Diff) error {
 
 // diffTable has a row for every kind of namespace and every fact.
 func diffTable(d *nsinspect.Diff) *render.Table {
-	t := &render.Table{Header: []string{"WHAT", sideText(&d.A), sideText(&d.B), "SHARING"}}
+	t := &render.Table{Header: []string{"WHAT", "A", "B", "SHARING"}, Titles: map[string]string{"A": sideText(&d.A), "B": sideText(&d.B)}}
 	for i := range d.Namespaces {
 		n := &d.Namespaces[i]
 		t.Rows = append(t.Rows, []string{string(n.Type) + " namespace", n.A.String(), n.B.String(), string(n.Sharing)})

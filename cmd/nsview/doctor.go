@@ -29,7 +29,7 @@ is likely to fail. Without TARGET it looks at all containers, also those that ar
 /etc/subuid, /etc/subgid, newuidmap and newgidmap; the TARGET "host" looks at these alone.
 
 Each finding has an id that stays, a severity, what was seen, what it means, and what would change it; docs/findings.md
-explains them all. Nothing is changed: a fix is a command to run, and "proven" where the kernel's check passes after it.
+explains them all. -o wide and -O have a line for each finding. Nothing is changed: a fix is a command to run, and "proven" where the kernel's check passes after it.
 
 The files of a volume are counted where the container maps ids or its user may be refused, for at most --budget each: what
 was counted until then is said to be a part. Of each owner and mode one file is asked about.
@@ -44,6 +44,9 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 			if err := a.format(cmd); err != nil {
 				return err
 			}
+			if err := a.checkColumns(doctorColumns()); err != nil {
+				return err
+			}
 			if budget <= 0 {
 				return usageError("--budget 5s", "--budget is a time above 0, not %v", budget)
 			}
@@ -51,7 +54,7 @@ Exit status: 0 no finding of severity error, 1 an error was found, 3 none was fo
 		},
 	}
 	cmd.Flags().DurationVar(&budget, "budget", countBudget, "how long the files of one volume are counted, a `TIME` such as 5s")
-	a.outputFlags(cmd, nil, "table", "json", "jsonl", "sarif", "junit")
+	a.outputFlags(cmd, doctorColumns, "table", "wide", "json", "jsonl", "sarif", "junit")
 	return cmd
 }
 
@@ -177,6 +180,9 @@ func (a *app) printFindings(list *doctor.FindingList) error {
 		return ci.SARIF(a.out, list, buildVersion())
 	case a.output == "junit":
 		return ci.JUnit(a.out, list)
+	}
+	if a.wide() {
+		return a.printTable(a.out, findingTable(list.Findings))
 	}
 	return printFindings(a.out, list, a.tableOptions())
 }

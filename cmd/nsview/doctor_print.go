@@ -48,6 +48,22 @@ func printFindings(out io.Writer, list *doctor.FindingList, o render.TableOption
 	return w.Flush()
 }
 
+func doctorColumns() []string { return findingTable(nil).Columns() }
+
+// findingTable has a line for each finding, with the titles of what would fix it.
+func findingTable(findings []doctor.Finding) *render.Table {
+	t := &render.Table{Header: []string{"SEVERITY", "ID", "TARGET", "PATH", "EVIDENCE", "MEANING", "FIXES"}}
+	for i := range findings {
+		f := &findings[i]
+		titles := make([]string, len(f.Fixes))
+		for n := range f.Fixes {
+			titles[n] = f.Fixes[n].Title
+		}
+		t.Rows = append(t.Rows, []string{string(f.Severity), string(f.ID), f.Target, f.Path, f.Evidence, f.Meaning, strings.Join(titles, "; ")})
+	}
+	return t
+}
+
 // lookedAt is what doctor looked at, in words.
 func lookedAt(list *doctor.FindingList) string {
 	const grants = "the host's /etc/subuid, /etc/subgid, newuidmap and newgidmap"

@@ -61,7 +61,7 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("to", a.completeTarget)
-	a.outputFlags(cmd, nil, "table", "wide", "json")
+	a.outputFlags(cmd, func() []string { return append(translationTable(&nsinspect.MapReport{}).Columns(), mapColumns()...) }, "table", "wide", "json")
 	return cmd
 }
 
@@ -105,6 +105,8 @@ func (f *mapFlags) question(a *app, args []string) (*mapQuestion, error) {
 		return nil, usageError("nsview map TARGET [ID...]", "map wants a TARGET")
 	case q.checked && f.to != "":
 		return nil, usageError("", "--check judges one map, --to compares two")
+	case q.checked && len(args) == 0 && a.columns != "":
+		return nil, usageError("", "-O chooses columns of a table, and --check prints none")
 	case q.checked && a.from != "":
 		return nil, usageError("", "--check asks this host, not a stored snapshot")
 	}
@@ -116,6 +118,21 @@ func (f *mapFlags) question(a *app, args []string) (*mapQuestion, error) {
 		q.ids = append(q.ids, uint32(id))
 	}
 	return q, nil
+}
+
+// columns are those of the table that answers.
+func (q *mapQuestion) columns() []string {
+	switch {
+	case len(q.ids) > 0:
+		return translationTable(&nsinspect.MapReport{}).Columns()
+	case q.checked:
+		return nil
+	}
+	return mapColumns()
+}
+
+func mapColumns() []string {
+	return mapTable(&nsinspect.MapReport{UIDMap: &idmap.Map{}, GIDMap: &idmap.Map{}}, true).Columns()
 }
 
 func checkedMap(flag string, words []string) (idmap.Map, error) {
@@ -132,7 +149,13 @@ func checkedMap(flag string, words []string) (idmap.Map, error) {
 
 func (a *app) idMap(ctx context.Context, f *mapFlags, args []string) error {
 	q, err := f.question(a, args)
+	if err != nil && a.columns == columnsHelp {
+		return a.checkColumns(mapColumns())
+	}
 	if err != nil {
+		return err
+	}
+	if err := a.checkColumns(q.columns()); err != nil {
 		return err
 	}
 	facts := procscan.Fact(0)
@@ -194,7 +217,6 @@ func (a *app) mapReport(s *nsinspect.Snapshot, q *mapQuestion) (*nsinspect.MapRe
 
 // printMap prints what was asked for: verdicts, else translations, else the maps.
 func (a *app) printMap(r *nsinspect.MapReport) error {
-	o := a.tableOptions()
 	if r.OutsideOf == nsinspect.OutsideParent {
 		a.warn("%s is in your own user namespace: outside ids are those of its parent", r.Target)
 	}
@@ -203,7 +225,7 @@ func (a *app) printMap(r *nsinspect.MapReport) error {
 	}
 	switch {
 	case len(r.Translations) > 0:
-		if err := translationTable(r).Render(a.out, o); err != nil {
+		if err := a.printTable(a.out, translationTable(r)); err != nil {
 			return err
 		}
 		return printChecks(a.out, r)
@@ -220,16 +242,15 @@ func (a *app) printMap(r *nsinspect.MapReport) error {
 			a.warn("%s of %s was never written: every id inside is unmapped", half.file, r.Target)
 		}
 	}
-	return mapTable(r, a.output == "wide").Render(a.out, o)
+	return a.printTable(a.out, mapTable(r, a.wide()))
 }
 
 // mapTable has an extent of each map in a row.
 func mapTable(r *nsinspect.MapReport, wide bool) *render.Table {
-	outside := "OUTSIDE"
+	t := &render.Table{Header: []string{"UID-INSIDE", "UID-OUTSIDE", "UID-COUNT", "GID-INSIDE", "GID-OUTSIDE", "GID-COUNT"}}
 	if r.To != "" {
-		outside = "IN-" + r.To
+		t.Titles = map[string]string{"UID-OUTSIDE": "UID-IN-" + r.To, "GID-OUTSIDE": "GID-IN-" + r.To}
 	}
-	t := &render.Table{Header: []string{"UID-INSIDE", "UID-" + outside, "UID-COUNT", "GID-INSIDE", "GID-" + outside, "GID-COUNT"}}
 	if wide {
 		t.Header = append(t.Header, "SETGROUPS", "USERNS")
 	}
@@ -252,11 +273,12 @@ func extentCells(m idmap.Map, i int) []string {
 
 // translationTable has a number in a row: on the left it is an id inside, on the right one outside.
 func translationTable(r *nsinspect.MapReport) *render.Table {
-	there, back := "OUTSIDE", "INSIDE"
+	t := &render.Table{Header: []string{"ID", "UID-OUTSIDE", "GID-OUTSIDE", "UID-INSIDE", "GID-INSIDE"}}
 	if r.To != "" {
-		there, back = "IN-"+r.To, "IN-"+r.Target
+		t.Titles = map[string]string{
+			"UID-OUTSIDE": "UID-IN-" + r.To, "GID-OUTSIDE": "GID-IN-" + r.To, "UID-INSIDE": "UID-IN-" + r.Target, "GID-INSIDE": "GID-IN-" + r.Target,
+		}
 	}
-	t := &render.Table{Header: []string{"ID", "UID-" + there, "GID-" + there, "UID-" + back, "GID-" + back}}
 	for _, x := range r.Translations {
 		t.Rows = append(t.Rows, []string{
 			x.Inside.String(), x.Outside.String(), x.OutsideGID.String(), x.Reverse.Inside.String(), x.Reverse.InsideGID.String(),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -45,8 +46,15 @@ func (a *app) outputFlags(cmd *cobra.Command, columns func() []string, formats .
 		_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table {{.", "{{json ."}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
 	}
 	if columns != nil {
-		flags.StringVarP(&a.columns, "columns", "O", "", "show these `COLUMNS` of the wide table")
+		flags.StringVarP(&a.columns, "columns", "O", "", "show these `COLUMNS` of the wide table; help lists them")
 		_ = cmd.RegisterFlagCompletionFunc("columns", completeList(columns))
+		judge := cmd.Args
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if a.columns == columnsHelp || judge == nil {
+				return nil // whatever the table would be of
+			}
+			return judge(cmd, args)
+		}
 	}
 }
 
@@ -135,10 +143,20 @@ func (a *app) printTable(w io.Writer, t *render.Table) error {
 // wide reports whether a table is to have every column: those that -O may choose from.
 func (a *app) wide() bool { return a.output == "wide" || a.columns != "" }
 
-// checkColumns refuses, before anything is read, columns that a table does not have.
+// columnsHelp is what -O lists the columns for.
+const columnsHelp = "help"
+
+// checkColumns refuses, before anything is read, columns that a table does not have. For -O help it lists those it has and
+// ends the command.
 func (a *app) checkColumns(columns []string) error {
 	if a.columns == "" {
 		return nil
+	}
+	if a.columns == columnsHelp {
+		if _, err := fmt.Fprintln(a.out, strings.Join(columns, "\n")); err != nil {
+			return err
+		}
+		return &statusError{code: exitOK}
 	}
 	for _, name := range splitList(a.columns) {
 		if !slices.Contains(columns, strings.ToLower(name)) {

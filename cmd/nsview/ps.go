@@ -57,7 +57,7 @@ The columns are ` + columnNames() + `.`,
 	flags.BoolVarP(&f.all, "all", "A", false, "every process, also the host's own")
 	flags.BoolVar(&f.tree, "tree", false, "draw who started whom, with the engines' own processes")
 	flags.StringVar(&f.sort, "sort", "", "order by these `COLUMNS`, a - before one reverses it")
-	flags.StringVarP(&f.columns, "columns", "O", "", "show these `COLUMNS`")
+	flags.StringVarP(&f.columns, "columns", "O", "", "show these `COLUMNS`; help explains them")
 	_ = cmd.RegisterFlagCompletionFunc("columns", completeList(psColumnNames))
 	_ = cmd.RegisterFlagCompletionFunc("sort", completeList(psColumnNames))
 	flags.StringVar(&f.watch, "watch", "", "print anew every `SECONDS` (2)")
@@ -83,6 +83,12 @@ func (f *psFlags) check(a *app, cmd *cobra.Command) error {
 		return err
 	}
 	f.tree = f.tree || a.output == "tree"
+	if f.columns != "" && a.structured() {
+		return usageError("", "-O chooses columns of a table, and -o %s is none", a.output)
+	}
+	if f.columns == columnsHelp {
+		return printColumnHelp(a.out)
+	}
 	if _, err := pickColumns(f.columnList(a.output)); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +83,18 @@ func pickColumns(list string) ([]psColumn, error) {
 		picked = append(picked, all[i])
 	}
 	return picked, nil
+}
+
+// printColumnHelp says what each column is, and ends the command.
+func printColumnHelp(out io.Writer) error {
+	t := &render.Table{Header: []string{"COLUMN", "MEANING"}}
+	for _, c := range psColumns() {
+		t.Rows = append(t.Rows, []string{c.name, c.what})
+	}
+	if err := t.Render(out, render.TableOptions{NoHeaders: true}); err != nil {
+		return err
+	}
+	return &statusError{code: exitOK}
 }
 
 func columnNames() string { return strings.Join(psColumnNames(), ", ") }

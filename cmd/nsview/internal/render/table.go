@@ -17,11 +17,12 @@ type Table struct {
 	Header []string
 	Rows   [][]string
 
-	Spare   []int // columns that are left out, one after the other, where lines would have to be cut
-	Narrow  []int // columns that are left out after those, where cutting the others is not enough
-	KeepEnd []int // columns that are cut at the front: paths
-	Tree    bool  // the last column is a tree, of which more must be left
-	Escaped bool  // the cells are escaped already
+	Titles  map[string]string // of columns that are called something else than by their name in Header
+	Spare   []int             // columns that are left out, one after the other, where lines would have to be cut
+	Narrow  []int             // columns that are left out after those, where cutting the others is not enough
+	KeepEnd []int             // columns that are cut at the front: paths
+	Tree    bool              // the last column is a tree, of which more must be left
+	Escaped bool              // the cells are escaped already
 }
 
 // TableOptions says how a table or a tree is printed.
@@ -105,6 +106,9 @@ func layOut(line []byte, cells []string, widths []int) []byte {
 func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
 	if !o.NoHeaders {
 		for _, name := range t.Header {
+			if title := t.Titles[name]; title != "" {
+				name = title
+			}
 			header = append(header, Escape(name))
 		}
 	}

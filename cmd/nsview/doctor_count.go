@@ -30,14 +30,14 @@ func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, atlas *nsinspec
 		if path.Volume.Idmapped && path.Volume.Source != "" {
 			ask = pathwalk.Ask{Path: path.Volume.Source, Target: hostTarget} // what is on disk shows only without the map
 		}
-		counts, more := a.countVolume(ctx, s, atlas, &t, ask, path, budget)
+		counts, more := a.countVolume(ctx, s, atlas, &t, ask, plan, path, budget)
 		f.Counts = append(f.Counts, counts...)
 		gaps = append(gaps, more...)
 	}
 	return gaps
 }
 
-func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsinspect.Atlas, t *nsinspect.Target, ask pathwalk.Ask, path *doctor.PathAsk, budget time.Duration) ([]doctor.Count, []nsinspect.Gap) {
+func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsinspect.Atlas, t *nsinspect.Target, ask pathwalk.Ask, plan *doctor.Plan, path *doctor.PathAsk, budget time.Duration) ([]doctor.Count, []nsinspect.Gap) {
 	limited, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask}, true)
@@ -58,6 +58,9 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	}
 	counts := make([]doctor.Count, 0, len(pairs))
 	for k, n := range pairs {
+		if inOther(plan, path, path.Path+k.region.Rel) {
+			continue
+		}
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
 		c := doctor.CountOf(&seen, host, path)
 		c.Files, c.Partial, c.Mode = n.files, late, k.like.mode
@@ -68,4 +71,17 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	}
 	doctor.SortCounts(counts)
 	return counts, gaps
+}
+
+// inOther reports whether a file below a volume is in another of the container's volumes that is mounted there: it is
+// counted with that, whose commands reach it.
+func inOther(plan *doctor.Plan, path *doctor.PathAsk, file string) bool {
+	return slices.ContainsFunc(plan.Paths, func(other doctor.PathAsk) bool {
+		return other.Container == path.Container && below(other.Path, path.Path) && other.Path != path.Path && below(file, other.Path)
+	})
+}
+
+// below reports whether a path is a directory or below it.
+func below(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimRight(dir, "/")+"/")
 }

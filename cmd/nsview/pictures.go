@@ -303,8 +303,7 @@ func volumeOf(c *nsinspect.ContainerRow, path string) string {
 	deepest := ""
 	for i := range c.Volumes {
 		point := c.Volumes[i].Point
-		in := path == point || strings.HasPrefix(path, strings.TrimRight(point, "/")+"/")
-		if in && len(point) > len(deepest) {
+		if below(path, point) && len(point) > len(deepest) {
 			deepest = point
 		}
 	}

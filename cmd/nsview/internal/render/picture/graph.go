@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -140,7 +141,7 @@ func (g *Graph) Mermaid(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	names := g.names()
 	fmt.Fprint(out, "flowchart LR\n")
-	marked := make(map[Level][]string)
+	marked, links := make(map[Level][]string), make(map[Level][]string)
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		lines := n.lines()
@@ -162,10 +163,15 @@ func (g *Graph) Mermaid(w io.Writer) error {
 			arrow += `|"` + mermaidText(label) + `"|`
 		}
 		fmt.Fprintf(out, "  %s %s %s\n", names[e.From], arrow, names[e.To])
+		links[e.Level] = append(links[e.Level], strconv.Itoa(i))
 	}
 	for level, stroke := range [...]string{Warning: "#b45309", Broken: "#d33"} {
-		if level := Level(level); len(marked[level]) > 0 {
+		level := Level(level)
+		if level > Plain && len(marked[level]) > 0 {
 			fmt.Fprintf(out, "  classDef %s stroke:%s,stroke-width:3px\n  class %s %[1]s\n", level.class(), stroke, strings.Join(marked[level], ","))
+		}
+		if level > Plain && len(links[level]) > 0 {
+			fmt.Fprintf(out, "  linkStyle %s stroke:%s,stroke-width:3px\n", strings.Join(links[level], ","), stroke)
 		}
 	}
 	return out.Flush()

@@ -23,7 +23,7 @@ func hostileGraph() *Graph {
 	for i, s := range hostile() {
 		g.Nodes = append(g.Nodes, Node{ID: s + fmt.Sprint(i), Lines: []string{s, "second " + s}, Kind: "user", Level: []Level{Broken, Plain, Warning, Plain, Plain}[i%5]})
 		if i > 0 {
-			g.Edges = append(g.Edges, Edge{From: g.Nodes[i/3].ID, To: g.Nodes[i].ID, Label: s, Dashed: i%2 == 0})
+			g.Edges = append(g.Edges, Edge{From: g.Nodes[i/3].ID, To: g.Nodes[i].ID, Label: s, Dashed: i%2 == 0, Level: g.Nodes[i].Level})
 		}
 	}
 	return g
@@ -134,7 +134,7 @@ func TestMermaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if want := 1 + len(g.Nodes) + len(g.Edges) + 4; len(lines) != want {
+	if want := 1 + len(g.Nodes) + len(g.Edges) + 2*3; len(lines) != want {
 		t.Errorf("%d lines, want %d", len(lines), want)
 	}
 	for _, line := range lines[1 : 1+len(g.Nodes)] {

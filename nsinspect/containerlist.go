@@ -2,6 +2,7 @@ package nsinspect
 
 import (
 	"slices"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 )
@@ -19,14 +20,16 @@ type ContainerRow struct {
 	Name   string `json:"name"`
 	Viewer string `json:"viewer"` // the container as a TARGET
 	EngineFacts
-	Project    string       `json:"project,omitempty"` // compose project, from the labels
-	Service    string       `json:"service,omitempty"` // compose service, from the labels
-	InitPID    int          `json:"init_pid"`          // 0 when it is not running
-	Processes  int          `json:"processes"`
-	Namespaces NamespaceSet `json:"namespaces"` // of the init process
-	ActualUID  idmap.Map    `json:"uid_map"`    // of the init process, empty when it is not running
-	ActualGID  idmap.Map    `json:"gid_map"`
-	Volumes    []Volume     `json:"volumes"`
+	Project    string        `json:"project,omitempty"` // compose project, from the labels
+	Service    string        `json:"service,omitempty"` // compose service, from the labels
+	InitPID    int           `json:"init_pid"`          // 0 when it is not running
+	Started    *time.Time    `json:"started"`           // its init process, by the observer's clock; nil when it is not running or that is unknown
+	Age        time.Duration `json:"-"`                 // of it when the snapshot was taken
+	Processes  int           `json:"processes"`
+	Namespaces NamespaceSet  `json:"namespaces"` // of the init process
+	ActualUID  idmap.Map     `json:"uid_map"`    // of the init process, empty when it is not running
+	ActualGID  idmap.Map     `json:"gid_map"`
+	Volumes    []Volume      `json:"volumes"`
 }
 
 // ContainerList lists the containers, or those that the targets are or are in. What is not running is listed when all
@@ -42,6 +45,10 @@ func (s *Snapshot) ContainerList(targets []Target, all bool) *ContainerList {
 		row := ContainerRow{
 			Engine: c.Engine, ID: c.ID, Name: c.Name, Viewer: viewers[i], EngineFacts: c.EngineFacts,
 			Project: c.Project(), Service: c.Service(), InitPID: c.InitPID, Processes: c.Processes, Namespaces: c.Namespaces, Volumes: s.Volumes(c),
+		}
+		if p := s.Process(c.InitPID); p != nil {
+			row.Started = s.Started(p)
+			row.Age = s.age(row.Started)
 		}
 		if maps := s.Maps(c.IDMaps); maps != nil {
 			row.ActualUID, row.ActualGID = maps.UID, maps.GID

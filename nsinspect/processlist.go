@@ -1,6 +1,10 @@
 package nsinspect
 
-import "github.com/nsview/nsview/idmap"
+import (
+	"time"
+
+	"github.com/nsview/nsview/idmap"
+)
 
 // ProcessList is the answer of nsview ps.
 type ProcessList struct {
@@ -16,6 +20,8 @@ type ProcessRow struct {
 	Comm       string        `json:"comm"`
 	Args       []string      `json:"args"`
 	State      string        `json:"state"`
+	Started    *time.Time    `json:"started"` // by the observer's clock; nil when unknown
+	Age        time.Duration `json:"-"`       // of it when the snapshot was taken
 	Host       HostIDs       `json:"host"`
 	Inside     InsideIDs     `json:"inside"`
 	Namespaces NamespaceSet  `json:"namespaces"`
@@ -156,6 +162,8 @@ func (s *Snapshot) ProcessRow(p *Process) ProcessRow {
 		Inside: InsideIDs{UID: s.InsideUID(p, p.Cred.UID.Effective), GID: s.InsideGID(p, p.Cred.GID.Effective)},
 		Viewer: hostTarget,
 	}
+	row.Started = s.Started(p)
+	row.Age = s.age(row.Started)
 	if row.Args == nil {
 		row.Args = []string{}
 	}

@@ -67,6 +67,7 @@ func TestProcessListJSON(t *testing.T) {
     "7001"
    ],
    "state": "S",
+   "started": null,
    "host": {
     "uid": 101000,
     "gid": 101000,

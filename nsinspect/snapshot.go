@@ -65,6 +65,9 @@ type Observer struct {
 	// told. PIDs in the snapshot are of it.
 	ProcPIDNS Inode `json:"proc_pid_ns"`
 
+	// Boot is when the clock was 0 that start times count from, by the observer's wall clock; nil when unknown.
+	Boot *time.Time `json:"boot"`
+
 	OverflowUID uint32 `json:"overflow_uid"` // /proc/sys/kernel/overflowuid: what stands for an unmapped uid
 	OverflowGID uint32 `json:"overflow_gid"`
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -66,6 +67,12 @@ func (s *scanner) readHost(o *nsinspect.Observer) {
 	if err := unix.Uname(&uts); err == nil {
 		o.Kernel = unix.ByteSliceToString(uts.Release[:])
 		o.Hostname = unix.ByteSliceToString(uts.Nodename[:])
+	}
+	// The procfs of this kernel counts start times by this clock, in whichever time namespace: both are the observer's.
+	var up unix.Timespec
+	if s.isProcfs() && unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) == nil {
+		boot := time.Now().Add(-time.Duration(up.Nano())).Round(10 * time.Millisecond)
+		o.Boot = &boot
 	}
 	o.Caps = effectiveCaps()
 	o.LSMs = s.lsms()

@@ -100,7 +100,7 @@ func containerColumns() []string { return containerTable(nil, true).Columns() }
 func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"ENGINE", "NAME", "ID", "IMAGE", "STATE", "PID", "NPROCS", "USERNS", "UIDS"}}
 	if wide {
-		t.Header = append(t.Header, "GIDS", "PIDNS", "MNTNS", "VOLUMES")
+		t.Header = append(t.Header, "GIDS", "AGE", "PIDNS", "MNTNS", "VOLUMES")
 	} else {
 		t.Narrow = columnsOf(t.Header, "NPROCS", "IMAGE", "ID", "USERNS", "STATE")
 	}
@@ -111,7 +111,7 @@ func containerTable(rows []nsinspect.ContainerRow, wide bool) *render.Table {
 			userNSText(r), rangesText(r.ActualUID),
 		}
 		if wide {
-			cells = append(cells, rangesText(r.ActualGID), r.Namespaces.PID.String(), r.Namespaces.Mnt.String(), volumesText(r.Volumes))
+			cells = append(cells, rangesText(r.ActualGID), ageText(r.Started, r.Age), r.Namespaces.PID.String(), r.Namespaces.Mnt.String(), volumesText(r.Volumes))
 		}
 		t.Rows = append(t.Rows, cells)
 	}

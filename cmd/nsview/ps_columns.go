@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,8 @@ func psColumns() []psColumn {
 		{"cgroup", "group inside the container", func(r *row) string { return nameOr(r.Inside.Group, r.Inside.GID) }, nil},
 		{"cgid", "group id inside", func(r *row) string { return r.Inside.GID.String() }, func(r *row) uint64 { return uint64(r.Inside.GID) }},
 		{"state", "state, as in proc_pid_stat(5)", func(r *row) string { return r.State }, nil},
+		{"start", "when it started: the time, or the day if that is long ago", func(r *row) string { return startText(r.Started, r.Age) }, started},
+		{"elapsed", "time since then, as [[DAYS-]HOURS:]MINUTES:SECONDS", elapsed, func(r *row) uint64 { return uint64(r.Age) }},
 		{"engine", "engine of its container", func(r *row) string { return containerRef(r).Engine }, nil},
 		{"container", "its container, as a TARGET", containerText, nil},
 		{"role", "what it does for an engine: daemon, shim, ...", roleText, nil},
@@ -60,7 +63,7 @@ func psColumns() []psColumn {
 // Which columns each form of the table has.
 const (
 	psTable = "pid,cpid,user,cuser,container,comm"
-	psWide  = "pid,cpid,pids,ppid,uid,user,cuid,cuser,gid,cgid,state,container,userns,pidns,mntns,args"
+	psWide  = "pid,cpid,pids,ppid,uid,user,cuid,cuser,gid,cgid,state,start,container,userns,pidns,mntns,args"
 )
 
 // header is the column's name in the table's first line.
@@ -143,6 +146,21 @@ func sortRows(rows []nsinspect.ProcessRow, keys string) error {
 		return 0
 	})
 	return nil
+}
+
+// started orders by when a process started, those last of which that is unknown.
+func started(r *nsinspect.ProcessRow) uint64 {
+	if r.Started == nil {
+		return math.MaxUint64
+	}
+	return uint64(r.Started.UnixNano())
+}
+
+func elapsed(r *nsinspect.ProcessRow) string {
+	if r.Started == nil {
+		return ""
+	}
+	return elapsedText(r.Age)
 }
 
 func innermost(r *nsinspect.ProcessRow) int {

@@ -268,7 +268,7 @@ func checkedMain() {
 
 // What is not in the schema is found: a check that cannot fail is none.
 func TestSchemaRefuses(t *testing.T) {
-	const process = `"pid":1,"ppid":0,"pids":[1],"comm":"","args":[],"state":"S","host":{"uid":0,"gid":null,"user":"","group":""},"inside":{"uid":0,"gid":0,"user":"","group":""},` +
+	const process = `"pid":1,"ppid":0,"pids":[1],"comm":"","args":[],"state":"S","started":null,"host":{"uid":0,"gid":null,"user":"","group":""},"inside":{"uid":0,"gid":0,"user":"","group":""},` +
 		`"namespaces":{"user":1,"pid":1,"pid_for_children":1,"mnt":1,"net":1,"uts":1,"ipc":1,"cgroup":1,"time":null,"time_for_children":1},"container":null,"viewer":"host","role":null`
 	if err := validJSON("ps", strings.NewReader("{"+process+"}\n{"+process+"}")); err != nil {
 		t.Errorf("a process is refused: %v", err)

@@ -222,3 +222,29 @@ func TestWatchAnswersInterruptsFirst(t *testing.T) {
 		t.Errorf("watch ended with %v", err)
 	}
 }
+
+// A terminal is shown colours unless NO_COLOR, TERM or --color says otherwise; --color always decides over both.
+func TestColorOnTerminal(t *testing.T) {
+	for _, tt := range []struct {
+		env, flag string
+		want      bool
+	}{
+		{"", "auto", true},
+		{"NO_COLOR=1", "auto", false},
+		{"TERM=dumb", "auto", false},
+		{"NO_COLOR=", "auto", true},
+		{"", "never", false},
+		{"NO_COLOR=1", "always", true},
+		{"TERM=dumb", "always", true},
+	} {
+		cmd := exec.Command("nsview", "map", "host", "--color", tt.flag)
+		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=xterm", "NO_COLOR=")
+		if tt.env != "" {
+			cmd.Env = append(cmd.Env, tt.env)
+		}
+		_, text := commandOnTerminal(t, 80, 24, cmd).end(t)
+		if strings.Contains(text, "\x1b[") != tt.want {
+			t.Errorf("%s --color %s: %q", tt.env, tt.flag, text)
+		}
+	}
+}

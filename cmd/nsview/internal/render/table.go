@@ -30,7 +30,7 @@ type TableOptions struct {
 	NoHeaders bool
 	Width     int  // cut lines to this many columns; 0 does not cut
 	ASCII     bool // draw trees and cuts in ASCII: the locale is not UTF-8
-	Color     bool // ANSI colours: headers bold, unmapped ids red
+	Color     bool // ANSI colours: headers bold, unmapped ids, refusals and errors red: the word is there without, too
 }
 
 // How far a column may be cut before whole lines are: a namespace's inode still fits, in a tree with its type.
@@ -314,7 +314,32 @@ func paint(line string, header bool) string {
 	if header {
 		return bold + line + reset
 	}
-	return strings.ReplaceAll(line, "unmapped", red+"unmapped"+reset)
+	for _, word := range []string{"unmapped", "deny", "error"} {
+		line = paintWord(line, word)
+	}
+	return line
+}
+
+// paintWord makes a word red where it is a cell, or an id in one: not in a path or a name that has it in it.
+func paintWord(line, word string) string {
+	var painted strings.Builder
+	for rest, before := line, ""; ; {
+		at := strings.Index(rest, word)
+		if at < 0 {
+			painted.WriteString(rest)
+			return painted.String()
+		}
+		before, rest = before+rest[:at], rest[at+len(word):]
+		painted.WriteString(before[len(before)-at:])
+		begins := before == "" || strings.HasSuffix(before, "  ") || strings.HasSuffix(before, ":") || strings.HasSuffix(before, ",")
+		ends := rest == "" || strings.HasPrefix(rest, "  ") || rest[0] == ':' || rest[0] == ','
+		if begins && ends {
+			painted.WriteString(red + word + reset)
+		} else {
+			painted.WriteString(word)
+		}
+		before += word
+	}
 }
 
 // Width is how many columns a terminal shows a string in.

@@ -286,3 +286,17 @@ func TestTreeDeep(t *testing.T) {
 		t.Errorf("line %d is %q", maxDrawn, drawn)
 	}
 }
+
+// What is red is a cell, not a part of a name that a container chose.
+func TestPaint(t *testing.T) {
+	const r = red + "unmapped" + reset
+	for line, want := range map[string]string{
+		"unmapped  0": r + "  0", "0  unmapped": "0  " + r, "0:unmapped  unmapped:0": "0:" + r + "  " + r + ":0", "1-5,unmapped": "1-5," + r,
+		"/srv/unmapped  x": "/srv/unmapped  x", "unmapped.txt  unmapped": "unmapped.txt  " + r, "an unmapped  x": "an unmapped  x",
+		"write  deny  EACCES": "write  " + red + "deny" + reset + "  EACCES", "denying": "denying", "error": red + "error" + reset,
+	} {
+		if got := paint(line, false); got != want {
+			t.Errorf("%q is painted %q, want %q", line, got, want)
+		}
+	}
+}

@@ -12,9 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/events"
-	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/trace"
 	"github.com/nsview/nsview/runner"
 )
@@ -82,7 +80,7 @@ or was not found.`,
 	flags.StringVar(&f.log, "log", "", "write to `FILE` what is else on stdout, which COMMAND then has for itself (-o of strace)")
 	flags.StringVar(&f.source, "source", "", "only from this `SOURCE`: bpf, perf, proc")
 	_ = flags.MarkHidden("source") // for tests: the best one is taken by itself
-	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s")
+	flags.DurationVar(&f.duration, "duration", 0, "end after this time, as in 30s; a COMMAND goes on, and is waited for")
 	flags.BoolVar(&f.tree, "tree", false, "at the end, the processes as a tree with what each did (-o tree)")
 	flags.BoolVar(&f.summary, "summary", false, "at the end, only the summary")
 	_ = cmd.RegisterFlagCompletionFunc("type", completeList(eventTypes))
@@ -205,86 +203,6 @@ func (a *app) traceLive(cmd *cobra.Command, f *traceFlags) error {
 	return t.command(reader)
 }
 
-// follow finds what the TARGETs are.
-func (t *tracing) follow(ctx context.Context) (*events.Follower, error) {
-	if len(t.flags.targets) == 0 {
-		if err := t.know(ctx); err != nil {
-			return nil, err
-		}
-		if t.flags.command != nil {
-			return events.Follow(), nil
-		}
-		return events.Everybody(), nil
-	}
-	s, err := t.app.snapshot(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
-	t.processes(s)
-	t.owners.learn(s)
-	targets, failed := t.app.targets(s, t.flags.targets, t.app.running)
-	if failed {
-		return nil, &statusError{code: exitFailure}
-	}
-	follower := events.Follow()
-	for _, target := range targets {
-		if target.Host {
-			return events.Everybody(), nil
-		}
-		followTarget(follower, s, target)
-	}
-	return follower, nil
-}
-
-func followTarget(f *events.Follower, s *nsinspect.Snapshot, t nsinspect.Target) {
-	host := s.Process(s.Observer.PID)
-	for i := range s.Processes {
-		p := &s.Processes[i]
-		switch {
-		case t.Container != nil && s.ContainerOf(p) == t.Container,
-			t.Namespace != 0 && p.Namespaces.Of(t.Type) == t.Namespace,
-			t.Container == nil && t.Namespace == 0 && t.Process.PID == p.PID:
-			f.AddProcess(p.PID)
-		}
-	}
-	f.AddNamespace(t.Namespace)
-	if t.Container == nil || t.Process == nil {
-		return
-	}
-	for _, kind := range nsinspect.Types() {
-		if inode := t.Process.Namespaces.Of(kind); host == nil || inode != host.Namespaces.Of(kind) {
-			f.AddNamespace(inode)
-		}
-	}
-}
-
-// know tells the history which processes are there.
-func (t *tracing) know(ctx context.Context) error {
-	s, err := procscan.Scan(ctx, procscan.Options{Proc: t.app.proc, HostRoot: t.app.hostRoot})
-	if err == nil {
-		t.processes(s)
-	}
-	return err
-}
-
-// processes tells the history of those of s, parents first. A thread of the kernel starts no container.
-func (t *tracing) processes(s *nsinspect.Snapshot) {
-	t.observer = s.Report("").Observer
-	var tell func(p *nsinspect.Process, depth int)
-	told := map[int]bool{}
-	tell = func(p *nsinspect.Process, depth int) {
-		if p == nil || told[p.PID] || p.Kthread || depth > 1000 {
-			return
-		}
-		told[p.PID] = true
-		tell(s.Process(p.PPID), depth+1)
-		t.history.Know(p.PID, p.PPID, p.Comm)
-	}
-	for i := range s.Processes {
-		tell(&s.Processes[i], 0)
-	}
-}
-
 // command starts COMMAND and shows what it and its descendants do.
 func (t *tracing) command(reader *traceReader) error {
 	if p, ok := t.source.(*trace.Ptrace); ok {
@@ -311,10 +229,18 @@ func (t *tracing) command(reader *traceReader) error {
 	if err := t.begin(); err != nil {
 		return err
 	}
-	shown := make(chan error, 1)
+	shown, ended := make(chan error, 1), make(chan int, 1)
 	go func() { shown <- t.show(reader) }()
-	code := c.Wait()
-	if err := t.finish(reader, shown); err != nil {
+	go func() { ended <- c.Wait() }()
+	code := 0
+	select {
+	case code = <-ended:
+		err = t.finish(reader, shown)
+	case <-t.over():
+		err = t.finish(reader, shown)
+		code = <-ended
+	}
+	if err != nil {
 		return err
 	}
 	if code != 0 {
@@ -356,13 +282,9 @@ func (t *tracing) watch(ctx context.Context, reader *traceReader) error {
 	}
 	shown := make(chan error, 1)
 	go func() { shown <- t.show(reader) }()
-	var over <-chan time.Time
-	if t.flags.duration > 0 {
-		over = time.After(t.flags.duration)
-	}
 	select {
 	case <-ctx.Done():
-	case <-over:
+	case <-t.over():
 	case err := <-shown: // the output or the source failed
 		shown <- err
 	}
@@ -373,6 +295,14 @@ func (t *tracing) watch(ctx context.Context, reader *traceReader) error {
 		return &statusError{code: exitInterrupted}
 	}
 	return nil
+}
+
+// over tells when the time of --duration is over, and without one never.
+func (t *tracing) over() <-chan time.Time {
+	if t.flags.duration == 0 {
+		return nil
+	}
+	return time.After(t.flags.duration)
 }
 
 // finish ends the reading, and prints what is left and what is printed at the end.

@@ -4,16 +4,22 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/events"
@@ -59,10 +65,10 @@ type liveTrace struct {
 	Gaps    []nsinspect.Gap
 }
 
-func traceOf(t *testing.T, source string, do func()) liveTrace {
+func traceOf(t *testing.T, source string, do func(), targets ...string) liveTrace {
 	t.Helper()
 	var l liveTrace
-	if err := json.Unmarshal([]byte(traceAround(t, []string{"-o", "json", "--source", source}, do)), &l); err != nil {
+	if err := json.Unmarshal([]byte(traceAround(t, append([]string{"-o", "json", "--source", source}, targets...), do)), &l); err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range l.Gaps {
@@ -120,13 +126,18 @@ func sameNamespaces(t *testing.T, shared, own []events.NewNamespace, s *events.S
 // The experiment of the article: runc calls itself [1:CHILD], unshares, and forks the process that becomes PID 1.
 func TestLiveTraceDocker(t *testing.T) {
 	d := enginetest.StartDocker(t)
+	pidfile, err := os.ReadFile(d.Dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := strings.TrimSpace(string(pidfile))
 	var shared, own []events.NewNamespace
 	pid := 0
 	l := traceOf(t, "bpf", func() {
 		d.Container("--name", "live-traced", "busybox", "sleep", "1007")
 		pid = d.InitPID("live-traced")
 		shared, own = namespacesOf(t, pid)
-	})
+	}, daemon) // and its containerd, which starts the shim
 	s := l.started(t, "sleep", "1007")
 	if s.PID != pid || s.InsidePID != 1 || s.Ended {
 		t.Errorf("docker says its PID is %d: %+v", pid, s)
@@ -178,6 +189,38 @@ func TestLiveTraceDocker(t *testing.T) {
 	}
 }
 
+// The tree of a start is the chain of an engine, from the daemon to the command.
+func TestLiveTraceTreeDocker(t *testing.T) {
+	d := enginetest.StartDocker(t)
+	pid := 0
+	out := traceAround(t, []string{"--tree"}, func() {
+		d.Container("--name", "live-tree", "busybox", "sleep", "1012")
+		pid = d.InitPID("live-tree")
+	})
+	var ns syscall.Stat_t
+	if err := syscall.Stat(fmt.Sprintf("/proc/%d/ns/pid", pid), &ns); err != nil {
+		t.Fatal(err)
+	}
+	// Each of them stands further to the right than the one before, which it came from.
+	const who = `(?m)^([│├└─ ]*)([0-9:.]{15} )?[0-9]+ `
+	chain := []string{
+		`dockerd$`, `containerd$`, `containerd -> containerd-shim$`, `containerd-shim$`, `containerd-shim -> runc$`, `runc -> .*runc:\[0:PARENT\]$`,
+		`runc:\[0:PARENT\] -> runc:\[1:CHILD\]$`, fmt.Sprintf(`runc:\[1:CHILD\] -> runc:\[2:INIT\] -> sleep  PID 1 of pid:%d$`, ns.Ino),
+	}
+	rest, depth := out, -1
+	for _, name := range chain {
+		at := regexp.MustCompile(who + name).FindStringSubmatchIndex(rest)
+		if at == nil {
+			t.Fatalf("no %s below the one before, in\n%s", name, out)
+		}
+		indent := utf8.RuneCountInString(rest[at[2]:at[3]])
+		if indent <= depth {
+			t.Errorf("%s: stands %d to the right, the one before %d", name, indent, depth)
+		}
+		rest, depth = rest[at[1]:], indent
+	}
+}
+
 func ofType(list []events.NewNamespace, kind nsinspect.Type) nsinspect.Inode {
 	for _, n := range list {
 		if n.Type == kind {
@@ -221,14 +264,28 @@ func TestLiveTraceEntersDocker(t *testing.T) {
 			t.Errorf("a container may make a user namespace: %s", out)
 		}
 		enginetest.Run(t, nil, "nsenter", "-t", strconv.Itoa(pid), "-u", "-m", "/bin/ls", "/data")
+		entered := make(chan error)
+		go func() {
+			runtime.LockOSThread() // which ends in the container's namespace, with its thread
+			pidfd, err := unix.PidfdOpen(pid, 0)
+			if err == nil {
+				err = errors.Join(unix.Setns(pidfd, unix.CLONE_NEWUTS|unix.CLONE_NEWIPC), unix.Close(pidfd))
+			}
+			entered <- err
+		}()
+		if err := <-entered; err != nil {
+			t.Errorf("setns by a pidfd: %v", err)
+		}
 	})
 	if err := json.Unmarshal([]byte(out), &l); err != nil {
 		t.Fatal(err)
 	}
 	var executed []string
-	refused := 0
+	refused, byPidfd := 0, 0
 	for _, e := range l.Events {
 		switch {
+		case e.PID == os.Getpid() && e.Type == events.Setns && e.Args.NS == 0 && e.Args.Whose == "docker:live-entered" && e.Namespaces.UTS == ofType(own, nsinspect.UTS):
+			byPidfd++
 		case e.Failed() && e.Type == events.Unshare && e.Errno == "EPERM" && e.Args.Reason == "refused by a seccomp filter":
 			refused++
 		case e.Failed():
@@ -239,6 +296,9 @@ func TestLiveTraceEntersDocker(t *testing.T) {
 		case e.Type == events.Setns && e.Args.NS != 0 && e.Args.Whose != "docker:live-entered":
 			t.Errorf("setns of %q: %s", e.Args.Whose, e.Text())
 		}
+	}
+	if byPidfd != 1 {
+		t.Errorf("%d times entered by a pidfd", byPidfd)
 	}
 	if refused == 0 {
 		t.Error("docker's seccomp filter is not named where it refuses unshare")

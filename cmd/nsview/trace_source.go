@@ -32,7 +32,9 @@ func (a *app) traceSource(f *traceFlags) (trace.Source, error) {
 		if err == nil {
 			return bpf, nil
 		}
-		bpfErr = fmt.Errorf("no BPF: %w", err)
+		if bpfErr = fmt.Errorf("no BPF: %w", err); f.denied {
+			bpfErr = fmt.Errorf("--denied needs BPF: %w", err)
+		}
 	}
 	if f.source != "bpf" && f.source != "proc" && !f.denied {
 		perf, err := trace.OpenPerf()

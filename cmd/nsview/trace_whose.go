@@ -21,13 +21,14 @@ const refresh = time.Second
 // explain adds to a setns whose the namespace is. A scan of the host takes a while: the events wait in their queue
 // meanwhile.
 func (o *owners) explain(ctx context.Context, e *events.Event) {
-	if e.Type != events.Setns || e.Args.NS == 0 {
+	inode := e.Entered()
+	if e.Type != events.Setns || inode == 0 {
 		return
 	}
-	name, known := o.whose[e.Args.NS]
+	name, known := o.whose[inode]
 	if !known && time.Since(o.at) > refresh {
 		o.scan(ctx)
-		name = o.whose[e.Args.NS]
+		name = o.whose[inode]
 	}
 	e.Args.Whose = name
 }

@@ -119,6 +119,19 @@ func (e *Event) New() []nsinspect.Type {
 	return kinds
 }
 
+// Entered is a namespace that a setns led to, or was to lead to; 0 where it is not known. A descriptor of a process (a pidfd)
+// stands for several: it is the first that the caller was not in.
+func (e *Event) Entered() nsinspect.Inode {
+	if e.Type != Setns || e.Args.NS != 0 {
+		return e.Args.NS
+	}
+	kinds := e.New()
+	if len(kinds) == 0 {
+		return 0
+	}
+	return e.after(kinds[0])
+}
+
 // forChildren is where the next child will be, of the kinds where that is asked apart.
 func forChildren(s *nsinspect.NamespaceSet, kind nsinspect.Type) nsinspect.Inode {
 	switch kind {

@@ -29,6 +29,9 @@ func (e *Event) Text() string {
 	if e.Args.Reason != "" {
 		b.WriteString("  (" + safe(e.Args.Reason) + ")")
 	}
+	if e.Args.Late {
+		b.WriteString("  (read when it returned)")
+	}
 	return b.String()
 }
 
@@ -71,11 +74,11 @@ func (e *Event) call() string {
 		what := ""
 		if a.NS != 0 {
 			what = a.NS.String()
-			if a.Whose != "" {
-				what += " of " + shell.Arguments(a.Whose)
-			}
 		} else if a.FD != nil {
 			what = "fd " + strconv.Itoa(*a.FD)
+		}
+		if a.Whose != "" {
+			what += " of " + shell.Arguments(a.Whose)
 		}
 		return list(what, flags)
 	case Cred:

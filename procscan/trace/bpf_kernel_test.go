@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -238,6 +240,10 @@ func TestBPFClone3(t *testing.T) {
 	if diff := cmp.Diff(nsinspect.Types(), e.New()); diff != "" {
 		t.Errorf("new:\n%s", diff)
 	}
+	refused := find(t, list, "the refused clone3", func(e *events.Event) bool { return e.Name == "clone3" && e.Failed() })
+	if diff := cmp.Diff([]string{"CLONE_NEWNS", "CLONE_FS"}, refused.Flags); diff != "" || refused.Errno != "EINVAL" || refused.Before != refused.Namespaces {
+		t.Errorf("%s: %s", refused.Text(), diff)
+	}
 	exit := find(t, list, "the end of the child", func(e2 *events.Event) bool { return e2.Type == events.Exit && e2.PID == e.Args.Child })
 	if exit.Args.Status == nil || *exit.Args.Status != 7 || exit.InsidePID != 1 || exit.PPID != e.PID {
 		t.Errorf("end %+v", exit)
@@ -390,5 +396,40 @@ func TestBPFLosesNothing(t *testing.T) {
 	births := counts["clone"] + counts["vfork"] + counts["clone3"] + counts["fork"]
 	if counts["unshare"] != 2000 || births != 2000 || counts["exec"] < 4000 || counts["exit"] != 2001 {
 		t.Errorf("seen %v", counts)
+	}
+}
+
+// What finds no place is counted: what was seen and what was lost are all that happened.
+func TestBPFCountsWhatIsLost(t *testing.T) {
+	proctest.NeedRoot(t)
+	source, err := trace.OpenBPF(trace.Options{})
+	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
+	const n = 20_000 // of which some 10,000 have a place
+	tid := make(chan int)
+	go func() {
+		runtime.LockOSThread() // and its name ends with it
+		name := []byte("lost\x00")
+		for range n {
+			if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		tid <- unix.Gettid()
+	}()
+	who := <-tid
+	tr := startSource(t, source) // only now somebody reads
+	tr.cancel()
+	if err := <-tr.done; err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, e := range tr.list {
+		if e.TID == who && e.Args.Name == "lost" {
+			seen++
+		}
+	}
+	lost, err := source.Lost()
+	if err != nil || seen == 0 || seen == n || lost.Events < uint64(n-seen) {
+		t.Errorf("%d of %d seen, lost %+v: %v", seen, n, lost, err)
 	}
 }

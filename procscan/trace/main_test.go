@@ -26,8 +26,12 @@ func TestMain(m *testing.M) {
 const manyFlags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
 
-// clone3 makes a child in eight new namespaces, which ends at once, and waits for it.
+// clone3 makes a child in eight new namespaces, which ends at once, and waits for it. Before that it asks for what cannot be.
 func clone3() error {
+	refused := [11]uint64{0: unix.CLONE_NEWNS | unix.CLONE_FS, 4: uint64(unix.SIGCHLD)}
+	if _, errno := rawClone3(&refused); errno != unix.EINVAL {
+		return fmt.Errorf("clone3(CLONE_NEWNS|CLONE_FS): %w", errno)
+	}
 	args := [11]uint64{0: manyFlags, 4: uint64(unix.SIGCHLD)} // struct clone_args
 	pid, errno := rawClone3(&args)
 	if errno != 0 {

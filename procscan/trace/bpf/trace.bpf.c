@@ -15,6 +15,8 @@
 #include "syscalls.h"
 #include "event.h"
 #include "denied.h"
+#include "idmaps.h"
+#include "given.h"
 
 /* How many of the pending calls are writes to id maps: while there are none, a write that returns is not looked for. */
 u64 map_writes;
@@ -128,25 +130,6 @@ int on_exit(u64 *ctx)
 	return 0;
 }
 
-/* map_file: 1 to 4 when the descriptor is /proc/PID/uid_map, gid_map, projid_map or setgroups, else 0. */
-static __always_inline u32 map_file(struct file *f)
-{
-	char name[12] = {};
-
-	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
-		return 0;
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(f, f_path.dentry, d_name.name));
-	if (name[0] == 's' && name[1] == 'e' && name[2] == 't' && name[3] == 'g' && name[4] == 'r' && name[9] == 0 && name[8] == 's')
-		return 4;
-	if (name[0] == 'u' && name[1] == 'i' && name[2] == 'd' && name[3] == '_' && name[4] == 'm' && name[7] == 0)
-		return 1;
-	if (name[0] == 'g' && name[1] == 'i' && name[2] == 'd' && name[3] == '_' && name[4] == 'm' && name[7] == 0)
-		return 2;
-	if (name[0] == 'p' && name[1] == 'r' && name[2] == 'o' && name[3] == 'j' && name[4] == 'i' && name[6] == '_' && name[10] == 0)
-		return 3;
-	return 0;
-}
-
 /* wanted reports whether a system call is one that is shown. */
 static __always_inline bool wanted(long nr)
 {
@@ -207,8 +190,6 @@ static __always_inline bool ignored(long nr, struct pt_regs *r)
 	return 0;
 }
 
-static __always_inline bool is_write(long nr) { return nr == NR_write || nr == NR_pwrite64 || nr == NR_writev; }
-
 /* ns_of_fd is the inode of the namespace that a descriptor stands for, or 0. */
 static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
 {
@@ -217,71 +198,6 @@ static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
 	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != NSFS_MAGIC)
 		return 0;
 	return BPF_CORE_READ(f, f_inode, i_ino);
-}
-
-/* map_content is what is written to an id map. */
-static __always_inline u32 map_content(struct given *g, struct pending *p)
-{
-	u64 from = p->args[1], n = p->args[2];
-
-	if (p->nr == NR_writev) {
-		u64 iov[2] = {};
-		if (bpf_probe_read_user(iov, sizeof(iov), (void *)from))
-			g->late = 1;
-		from = iov[0];
-		n = iov[1];
-	}
-	if (n > CONTENT)
-		n = CONTENT;
-	if (bpf_probe_read_user(g->data, n & CONTENT, (void *)from)) {
-		g->late = 1;
-		n = 0;
-	}
-	g->len[0] = n;
-	return n;
-}
-
-/* given_to reads what a call was given by pointers, and returns the size. */
-static __always_inline u32 given_to(struct given *g, struct pending *p)
-{
-	u32 off = 0;
-
-	switch (p->nr) {
-	case NR_write:
-	case NR_pwrite64:
-	case NR_writev:
-		return map_content(g, p);
-	case NR_clone3:
-		return bytes(g, 0, 0, p->args[0], 88);
-	case NR_prctl:
-	case NR_execveat:
-	case NR_move_mount:
-	case NR_open_tree:
-	case NR_mount_setattr:
-		off = text(g, 0, 0, p->args[1]);
-		if (p->nr == NR_move_mount)
-			off = text(g, off, 1, p->args[3]);
-		if (p->nr == NR_mount_setattr)
-			off = bytes(g, off, 1, p->args[3], 32);
-		return off;
-	case NR_setgroups:
-		return bytes(g, 0, 0, p->args[1], (p->args[0] & 0xffff) * 4);
-	case NR_execve:
-	case NR_chroot:
-	case NR_umount2:
-	case NR_fsopen:
-		return text(g, 0, 0, p->args[0]);
-	case NR_pivot_root:
-	case NR_mount:
-		off = text(g, 0, 0, p->args[0]);
-		off = text(g, off, 1, p->args[1]);
-		if (p->nr == NR_mount) {
-			off = text(g, off, 2, p->args[2]);
-			off = text(g, off, 3, p->args[4]);
-		}
-		return off;
-	}
-	return 0;
 }
 
 /* begin takes note of a call, and of the thread before it. */
@@ -302,18 +218,6 @@ static __always_inline void begin(struct pending *p, struct task_struct *t, long
 		if (attr[0] & MOUNT_ATTR_IDMAP)
 			p->ns = ns_of_fd(t, attr[3]);
 	}
-}
-
-/* keep_given keeps that for the return of the call, and is where; 0 where it is to be read then. */
-static __always_inline u32 keep_given(struct given *g, struct pending *p, u32 tid)
-{
-	__builtin_memset(g, 0, __builtin_offsetof(struct given, data));
-	g->used = given_to(g, p);
-	if (!g->used || g->late)
-		return 0;
-	if (g->used <= SHORT)
-		return bpf_map_update_elem(&given_short, &tid, g, BPF_ANY) ? 0 : GIVEN_SHORT;
-	return bpf_map_update_elem(&given_long, &tid, g, BPF_ANY) ? 0 : GIVEN_LONG;
 }
 
 SEC("tp_btf/sys_enter")
@@ -356,101 +260,6 @@ int enter(u64 *ctx)
 		__sync_fetch_and_add(&map_writes, 1);
 	}
 	return 0;
-}
-
-/* parent_map appends the extents of the parent, by which the kernel has judged a map. */
-static __always_inline u32 parent_map(struct event *e, u32 off, struct user_namespace *parent, u32 file)
-{
-	struct uid_gid_map *m = (void *)parent + (file == 2 ? bpf_core_field_offset(struct user_namespace, gid_map) :
-							       bpf_core_field_offset(struct user_namespace, uid_map));
-	u32 n = BPF_CORE_READ(m, nr_extents);
-	void *from = (void *)m + bpf_core_field_offset(struct uid_gid_map, extent);
-
-	if (n > 5)
-		from = BPF_CORE_READ(m, forward);
-	if (n > 340)
-		n = 340;
-	n *= sizeof(struct uid_gid_extent);
-	off &= CONTENT;
-	if (!parent || bpf_probe_read_kernel(&e->given.data[off], n & CONTENT, from))
-		return off;
-	e->given.len[1] = n;
-	return off + n;
-}
-
-/* fd_of_path is the descriptor that a path /proc/self/fd/N names, as runc calls where it mounts, or -1. */
-static __always_inline int fd_of_path(struct given *g)
-{
-	char p[20] = {}, want[14] = "/proc/self/fd/";
-	int i, fd = 0;
-
-	if (bpf_probe_read_kernel_str(p, sizeof(p), &g->data[g->len[0] & CONTENT]) < 16)
-		return -1;
-	for (i = 0; i < 14; i++)
-		if (p[i] != want[i])
-			return -1;
-	for (i = 14; i < 19; i++) {
-		if (!p[i])
-			return fd;
-		if (p[i] < '0' || p[i] > '9')
-			return -1;
-		fd = fd * 10 + p[i] - '0';
-	}
-	return -1;
-}
-
-/* map_facts tells by what the kernel judges a write to an id map. */
-static __always_inline u32 map_facts(struct event *e, u32 off, struct pending *p, s64 ret)
-{
-	struct file *f = (void *)p->file;
-	struct inode *inode = BPF_CORE_READ(f, f_inode);
-	struct pid *target;
-	struct seq_file *seq = BPF_CORE_READ(f, private_data);
-	struct user_namespace *ns;
-	const struct cred *opener = BPF_CORE_READ(f, f_cred);
-	struct upid up = {};
-
-	e->kind = MAP;
-	e->x[7] = p->map;
-	if (map_file(f) != p->map)
-		return off; /* another thread has closed it meanwhile */
-	target = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
-	target = BPF_CORE_READ((struct proc_inode *)target, pid);
-	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid), (void *)target + bpf_core_field_offset(struct pid, numbers));
-	e->x[0] = up.nr;
-	ns = BPF_CORE_READ(seq, private); /* proc_id_map_open and proc_setgroups_open put it there */
-	e->x[1] = BPF_CORE_READ(ns, ns.inum);
-	e->x[2] = BPF_CORE_READ(ns, parent, ns.inum);
-	e->x[3] = BPF_CORE_READ(ns, owner.val);
-	e->x[4] = BPF_CORE_READ(opener, user_ns, ns.inum);
-	e->x[5] = BPF_CORE_READ(opener, euid.val);
-	e->x[6] = BPF_CORE_READ(opener, egid.val);
-	e->x[7] |= (BPF_CORE_READ(ns, uid_map.nr_extents) ? 16 : 0) | (BPF_CORE_READ(ns, gid_map.nr_extents) ? 32 : 0) |
-		   (BPF_CORE_READ(ns, flags) & USERNS_SETGROUPS_ALLOWED ? 64 : 0) | (BPF_CORE_READ(ns, parent_could_setfcap) ? 128 : 0);
-	bpf_probe_read_kernel(&e->opener_caps, sizeof(e->opener_caps), &opener->cap_effective);
-	return ret < 0 ? parent_map(e, off, BPF_CORE_READ(ns, parent), p->map) : off;
-}
-
-/* add_given appends what the call was given, as it was at its entry, or else as it is now. */
-static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid)
-{
-	void *g = NULL;
-	u32 off;
-
-	if (p->given == GIVEN_SHORT) {
-		g = bpf_map_lookup_elem(&given_short, &tid);
-		if (g)
-			bpf_probe_read_kernel(&e->given, sizeof(struct given_short), g);
-	} else if (p->given == GIVEN_LONG) {
-		g = bpf_map_lookup_elem(&given_long, &tid);
-		if (g)
-			bpf_probe_read_kernel(&e->given, sizeof(struct given_long), g);
-	}
-	if (g)
-		return e->given.used;
-	off = given_to(&e->given, p);
-	e->given.late = off != 0;
-	return off;
 }
 
 SEC("tp_btf/sys_exit")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -147,21 +149,34 @@ func reportPictures(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsi
 
 	rows := list.Containers
 	about = "Ids inside on the left, on this host on the right; neither line is to scale, and a dashed part is nobody's. ⚠ marks ids that two maps share, and the owner of a volume that a container which mounts it has no id for."
-	if len(rows) > maxDrawnMaps {
-		about += fmt.Sprintf(" The first %d of %d containers are drawn.", maxDrawnMaps, len(rows))
-		rows = rows[:maxDrawnMaps]
-	}
+	rows, about = someOf(rows, findings.Findings, maxDrawnMaps, about)
 	pictures = append(pictures,
 		html.Picture{ID: "uids", Title: "User ids", About: about, Draw: idPicture(rows, false, volumeMarks(rows, false)).SVG},
 		html.Picture{ID: "gids", Title: "Group ids", About: about, Draw: idPicture(rows, true, volumeMarks(rows, true)).SVG})
 
 	rows = list.Containers
 	about = "A path of the host, where it is mounted, in which container; with the owner as each side sees it. ⚠ is what doctor found an error (red) or a warning (amber) about."
-	if len(rows) > maxDrawnVolumes {
-		about += fmt.Sprintf(" The first %d of %d containers are drawn.", maxDrawnVolumes, len(rows))
-		rows = rows[:maxDrawnVolumes]
-	}
+	rows, about = someOf(rows, findings.Findings, maxDrawnVolumes, about)
 	return append(pictures, html.Picture{ID: "volumes", Title: "Volumes", About: about, Draw: volumePicture(rows, findings.Findings).SVG})
+}
+
+// someOf are the containers of which there is most to tell where all are too many for a picture: those with the worst
+// findings, then those that an engine started. About says so.
+func someOf(rows []nsinspect.ContainerRow, findings []doctor.Finding, most int, about string) ([]nsinspect.ContainerRow, string) {
+	if len(rows) <= most {
+		return rows, about
+	}
+	worst := make(map[string]int) // of a container: 3 for an error, 2 for a warning, 1 for an info
+	for i := range findings {
+		f := &findings[i]
+		grade := 3 - slices.Index([]doctor.Severity{doctor.Error, doctor.Warning, doctor.Info}, f.Severity)
+		worst[f.Target] = max(worst[f.Target], grade)
+	}
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b nsinspect.ContainerRow) int {
+		return cmp.Or(cmp.Compare(worst[b.Viewer], worst[a.Viewer]), cmp.Compare(min(len(b.Engine), 1), min(len(a.Engine), 1)))
+	})
+	return rows[:most], about + fmt.Sprintf(" %d of %d containers are drawn, those with the worst findings first.", most, len(rows))
 }
 
 func reportContainers(rows []nsinspect.ContainerRow) html.Table {

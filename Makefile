@@ -13,7 +13,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-.PHONY: help build install packages test-packages demo test test-engines check lint fmt fuzz soak bench microbench generate clean
+.PHONY: help build install packages test-packages demo test test-engines check lint fmt fuzz soak stress bench microbench generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -64,6 +64,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 soak: ## ask the kernel 100,000 questions that the access engine answers, carry out 2,000 fixes (as root; NSVIEW_SOAK_SEED for other ones)
 	NSVIEW_SOAK_N=$${NSVIEW_SOAK_N:-100000} NSVIEW_SOAK_FIXES=$${NSVIEW_SOAK_FIXES:-2000} go test -count 1 -timeout 30m -run AgainstKernel -v ./procscan/pathwalk
+
+stress: ## thousands of containers, mount namespaces, mounts, a fork bomb, a directory of 1,000,000 files: the whole sizes of what make test has few of (as root; some 10 minutes, 6 GB)
+	NSVIEW_STRESS=1 go test -count 1 -timeout 40m -v ./cmd/nsview -run 'TestCrowds|TestForkBomb|TestHugeDirectory|TestDeepTree|TestNoPIDsLeft|TestInterrupted'
 
 BENCH ?= -sizes 1000,2000,20000 -files 1000000
 bench: build ## compare with ps, lsns, find, unshare and bwrap and write docs/performance.md (as root; BENCH='-sizes 2000' is short)

@@ -8,6 +8,9 @@ type Report struct {
 	Kind     string         `json:"kind"`
 	Observer ReportObserver `json:"observer"`
 	Gaps     []Gap          `json:"gaps"`
+
+	// Partial: it was interrupted, and what is here is what was known until then. What is not here may be there.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // ReportObserver is who looked, in short.
@@ -28,7 +31,7 @@ func (s *Snapshot) Report(kind string) Report {
 		gaps = []Gap{}
 	}
 	return Report{
-		Schema: Schema, Kind: kind, Gaps: gaps,
+		Schema: Schema, Kind: kind, Gaps: gaps, Partial: s.Partial,
 		Observer: ReportObserver{PID: o.PID, UID: o.UID, UserNS: o.UserNS, PIDNS: o.PIDNS, MntNS: o.MntNS, Kernel: o.Kernel},
 	}
 }

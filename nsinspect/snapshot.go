@@ -24,6 +24,9 @@ type Snapshot struct {
 	Observer Observer  `json:"observer"`
 	Gaps     []Gap     `json:"gaps"`
 
+	// Partial: the scan was interrupted, and this is what it had read.
+	Partial bool `json:"partial,omitempty"`
+
 	Processes  []Process   `json:"processes"` // by PID
 	Namespaces []Namespace `json:"namespaces"`
 

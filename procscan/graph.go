@@ -27,8 +27,10 @@ func (s *scanner) readGraph(ctx context.Context) {
 		g.pinFDs(ctx)
 	}
 	g.visitKnown(ctx)
-	g.reportUnasked()
-	g.pinRelations()
+	g.reportUnasked(ctx)
+	if ctx.Err() == nil {
+		g.pinRelations()
+	}
 	s.snap.Namespaces = g.list()
 }
 
@@ -36,7 +38,7 @@ func (s *scanner) readGraph(ctx context.Context) {
 func (s *scanner) readRelations(ctx context.Context) {
 	g := newGrapher(s)
 	g.ask(ctx)
-	g.reportUnasked()
+	g.reportUnasked(ctx)
 	s.snap.Namespaces = g.list()
 }
 
@@ -193,6 +195,9 @@ func (l *nsLink) forChildren() bool {
 
 // ask opens every namespace that has not been asked yet, and can be, and asks for its relations.
 func (g *grapher) ask(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
 	for _, n := range g.sorted() {
 		if ctx.Err() != nil {
 			return
@@ -237,7 +242,10 @@ func (g *grapher) open(ctx context.Context, n *node) *nsFile {
 }
 
 // reportUnasked says which namespaces are there of which no relations are known.
-func (g *grapher) reportUnasked() {
+func (g *grapher) reportUnasked(ctx context.Context) {
+	if ctx.Err() != nil {
+		return // most were not come to, which one gap says
+	}
 	for _, n := range g.sorted() {
 		if n.asked || errors.Is(n.failed, errMoved) {
 			continue

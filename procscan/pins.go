@@ -29,7 +29,7 @@ func (g *grapher) pinMounts(ctx context.Context) {
 	missing := slices.ContainsFunc(g.s.snap.Processes, func(p nsinspect.Process) bool {
 		return !g.visited[p.Namespaces.Mnt] && p.State != "Z"
 	})
-	if !missing {
+	if !missing || ctx.Err() != nil {
 		return
 	}
 	var tables *mountTables
@@ -53,6 +53,9 @@ func (g *grapher) pinMounts(ctx context.Context) {
 // visitKnown asks all namespaces that have not been asked, and looks into the mount namespaces among them.
 func (g *grapher) visitKnown(ctx context.Context) {
 	g.ask(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	for _, n := range g.sorted() {
 		if n.ns.Type != nsinspect.Mnt || n.ns.MntID == 0 || g.visited[n.ns.Inode] || ctx.Err() != nil {
 			continue
@@ -69,6 +72,9 @@ func (g *grapher) walkMountNS(ctx context.Context) {
 	err := error(unix.ENOTTY)
 	if g.s.lacks&(featMntWalk|featStatmount) == 0 {
 		err = g.walkBothWays(ctx)
+	}
+	if ctx.Err() != nil {
+		return
 	}
 	if o := &g.s.snap.Observer; err == nil && (!o.InitialNS || o.Caps&(1<<unix.CAP_SYS_ADMIN) == 0) {
 		err = unix.EPERM // before Linux 6.18 the walk just passes over what the observer may not see

@@ -182,7 +182,7 @@ func TestGraphOpensOnlyWhatWasThere(t *testing.T) {
 	reused := g.node(nsinspect.UTS, nsOf(t, os.Getpid(), "mnt"))
 	reused.place(nsPlace{pid: os.Getpid(), name: "ns/mnt", free: true})
 	g.ask(t.Context())
-	g.reportUnasked()
+	g.reportUnasked(t.Context())
 	for _, n := range []*node{other, reused} {
 		if n.asked || n.ns.OwnerUserNS != 0 {
 			t.Errorf("%+v", n.ns)

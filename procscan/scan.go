@@ -31,10 +31,11 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	case o.Facts&Relations != 0:
 		s.readRelations(ctx)
 	}
-	if o.Facts&Mounts != 0 {
+	if o.Facts&Mounts != 0 && ctx.Err() == nil {
 		s.readMounts(ctx)
 	}
 	switch {
+	case ctx.Err() != nil:
 	case o.Facts&Names != 0:
 		s.readNames(ctx)
 	case o.Facts&CreatorNames != 0:
@@ -51,6 +52,10 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 func (s *scanner) interrupted(ctx context.Context) *nsinspect.Snapshot {
 	if ctx.Err() == nil {
 		return nil
+	}
+	s.snap.Partial = true
+	if s.snap.Namespaces == nil && s.opts.Facts&(Graph|FDPins|Relations) != 0 {
+		s.snap.Namespaces = newGrapher(s).list() // those that processes are in
 	}
 	s.gap(nsinspect.Gap{Subject: "the host", Fact: "processes", Error: fmt.Sprintf("interrupted: %d were read, and not everything about them", len(s.snap.Processes))})
 	return s.snap

@@ -42,7 +42,7 @@ func (s *scanner) readRows(ctx context.Context, w *worker, listed *listing) ([]n
 		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
 	}
 	if why == "" {
-		rows, err := s.readIterator(w, listed)
+		rows, err := s.readIterator(ctx, w, listed)
 		if err == nil {
 			s.choose(SourceBPF, fmt.Sprintf("it takes less time for %d processes", len(rows)))
 			return rows, nil
@@ -110,7 +110,7 @@ type iterKey struct {
 // readIterator reads all processes by BPF. What names a cgroup or a root directory is asked of procfs once for all
 // processes that share it. What a record has not whole is read there, and so are processes that are listed there and that
 // the iterator passed over: a kernel may keep some from it, as one that this was tried on does with process 1.
-func (s *scanner) readIterator(w *worker, listed *listing) ([]nsinspect.Process, error) {
+func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) ([]nsinspect.Process, error) {
 	it, err := taskiter.Load() // while procfs is listed
 	if err != nil {
 		return nil, err
@@ -125,15 +125,19 @@ func (s *scanner) readIterator(w *worker, listed *listing) ([]nsinspect.Process,
 		s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{},
 		rows: make([]nsinspect.Process, 0, len(pids)+more), keys: make([]iterKey, 0, len(pids)+more), seen: make([]int, 0, len(pids)+more),
 	}
-	if err := it.Each(r.add); err != nil {
+	add := func(rec *taskiter.Record) error { return cmp.Or(ctx.Err(), r.add(rec)) }
+	if err := it.Each(add); err != nil && ctx.Err() == nil {
 		return nil, err
 	}
 	for i := range r.rows {
+		if ctx.Err() != nil {
+			break
+		}
 		r.complete(i)
 	}
 	slices.Sort(r.seen)
 	for _, pid := range slices.Compact(slices.Sorted(slices.Values(append(r.again, pids...)))) {
-		if _, ok := slices.BinarySearch(r.seen, pid); ok {
+		if _, ok := slices.BinarySearch(r.seen, pid); ok || ctx.Err() != nil {
 			continue
 		}
 		if dir, ok := w.open(pid); ok {

@@ -175,6 +175,7 @@ func (a *app) access(ctx context.Context, f *accessFlags, args []string) error {
 		return err
 	}
 	defer asker.close()
+	defer a.progress("looking at " + q.Path)()
 	if q.Op == "" {
 		return a.accessCommon(ctx, asker, q)
 	}

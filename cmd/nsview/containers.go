@@ -50,8 +50,11 @@ unreadable and its socket is not.`,
 
 // containers lists containers; whole prints the named ones with everything about them.
 func (a *app) containers(ctx context.Context, args []string, all, whole bool) error {
+	if len(args) == 0 {
+		mayTellPart(ctx)
+	}
 	s, err := a.snapshot(ctx, a.containerFacts(len(args) > 0))
-	if err != nil {
+	if s == nil || err != nil && len(args) > 0 { // a TARGET that is not known yet may be there
 		return err
 	}
 	targets, failed := a.targets(s, args, a.target)
@@ -61,6 +64,7 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 	list := s.ContainerList(targets, all)
 	if len(args) > 0 {
 		a.volumeOwners(ctx, s, list)
+		tellsPart(ctx)
 	}
 	switch {
 	case whole:
@@ -78,6 +82,9 @@ func (a *app) containers(ctx context.Context, args []string, all, whole bool) er
 		fmt.Fprintln(a.err, "hint: nsview containers lists them")
 	}
 	a.gaps(list.Gaps)
+	if list.Partial {
+		return a.interrupted(ctx)
+	}
 	if failed {
 		return &statusError{code: exitFailure}
 	}

@@ -16,9 +16,14 @@ import (
 // volumeOwners fills in who owns each volume of the listed containers for the host and for the container. For one that is
 // not running that is what it would see. What cannot be looked at is a gap of the list.
 func (a *app) volumeOwners(ctx context.Context, s *nsinspect.Snapshot, list *nsinspect.ContainerList) {
+	defer a.progress("looking at the volumes of " + counted(len(list.Containers), "container"))()
 	atlas := nsinspect.NewAtlas(s)
 	w := pathwalk.New(s, atlas, a.proc)
 	for i := range list.Containers {
+		if ctx.Err() != nil {
+			list.Partial = true
+			return
+		}
 		c := &list.Containers[i]
 		t, err := nsinspect.Resolve(s, c.Viewer)
 		if err != nil {

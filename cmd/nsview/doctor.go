@@ -68,7 +68,7 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 		return &statusError{code: exitFailure}
 	}
 	list := a.diagnose(ctx, s, p.containers, p.host, budget)
-	if ctx.Err() != nil {
+	if list.Partial && len(list.Containers) == 0 {
 		return ctx.Err()
 	}
 	if err := a.printFindings(list); err != nil {
@@ -83,6 +83,8 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	}
 	a.gaps(list.Gaps)
 	switch {
+	case list.Partial:
+		return a.interrupted(ctx)
 	case p.failed:
 		return &statusError{code: exitFailure}
 	case list.Worst() == doctor.Error:
@@ -93,15 +95,20 @@ func (a *app) doctor(ctx context.Context, args []string, budget time.Duration) e
 	return nil
 }
 
-// diagnose is what doctor finds in containers, and in the host itself where that is asked for.
+// diagnose is what doctor finds in containers, and in the host itself where that is asked for. Interrupted, it is what was
+// found until then, with no containers when nothing was.
 func (a *app) diagnose(ctx context.Context, s *nsinspect.Snapshot, containers []int, host bool, budget time.Duration) *doctor.FindingList {
 	facts := &doctor.Facts{Snapshot: s, Containers: containers, Host: host, Fix: access.Fixes}
 	gaps := a.doctorFacts(ctx, facts, budget)
 	list := &doctor.FindingList{Report: s.Report("FindingList"), Containers: []string{}, Host: host}
 	list.Gaps = append(gapsOf(s, containers), gaps...)
-	if ctx.Err() != nil {
-		return list
+	if list.Partial = tellsPart(ctx); list.Partial {
+		list.Gaps = append(list.Gaps, nsinspect.Gap{Subject: "the containers", Fact: "findings", Error: "interrupted: not everything was looked at"})
+		if len(facts.Answers) == 0 {
+			return list // of what is judged without them the facts may be missing too
+		}
 	}
+	defer a.progress("judging " + counted(len(containers), "container"))()
 	var judged []nsinspect.Gap
 	list.Findings, judged = doctor.Judge(facts)
 	list.Gaps = append(list.Gaps, judged...)

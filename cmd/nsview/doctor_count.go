@@ -38,6 +38,7 @@ func (a *app) countVolumes(ctx context.Context, f *doctor.Facts, atlas *nsinspec
 }
 
 func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsinspect.Atlas, t *nsinspect.Target, ask pathwalk.Ask, plan *doctor.Plan, path *doctor.PathAsk, budget time.Duration) ([]doctor.Count, []nsinspect.Gap) {
+	defer a.progress("counting the files of " + ask.Target + ":" + ask.Path)()
 	limited, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask}, true)

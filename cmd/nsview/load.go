@@ -7,13 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/engine"
@@ -22,7 +18,12 @@ import (
 // snapshot is what a reading command answers from: the host as it is now, with the facts asked for, or what --from
 // stored. With the error of an interrupt comes what was read until then, see procscan.Scan.
 func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Snapshot, error) {
+	a.endsPromptly(ctx)
 	if a.from != "" {
+		if i := interruptsOf(ctx); i != nil {
+			i.telling.Store(false) // a snapshot that was not read to the end tells nothing
+		}
+		defer a.progress("reading " + a.from)()
 		return a.stored()
 	}
 	defer a.progress("reading " + a.proc)()
@@ -42,36 +43,12 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 	claims, gaps := engine.Claims(ctx, s, engine.Options{Proc: a.proc, HostRoot: a.hostRoot, RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	if ctx.Err() != nil { // each file of an engine that was not waited for would be a gap
 		err = ctx.Err()
+		s.Partial = true
 		gaps = []nsinspect.Gap{{Subject: "the host", Fact: "containers", Error: "interrupted"}}
 	}
 	s.Gaps = append(s.Gaps, gaps...)
 	nsinspect.Group(s, claims)
 	return s, err
-}
-
-// progress says on stderr, when that is a terminal, what takes over a second. The function that it returns ends and
-// wipes it.
-func (a *app) progress(what string) func() {
-	f, ok := a.err.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() {}
-	}
-	var mu sync.Mutex
-	shown := false
-	timer := time.AfterFunc(time.Second, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		shown = true
-		fmt.Fprintf(f, "nsview: %s ...", render.Escape(what))
-	})
-	return func() {
-		timer.Stop()
-		mu.Lock()
-		defer mu.Unlock()
-		if shown {
-			fmt.Fprint(f, "\r\x1b[K")
-		}
-	}
 }
 
 // stored reads the snapshot of --from; "-" is stdin.

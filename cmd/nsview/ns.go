@@ -81,9 +81,12 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 	if f.pins {
 		facts |= procscan.Threads
 	}
-	s, err := a.snapshot(ctx, facts)
-	if err != nil {
-		return err
+	if len(args) == 0 {
+		mayTellPart(ctx)
+	}
+	s, interrupt := a.snapshot(ctx, facts)
+	if s == nil || interrupt != nil && len(args) > 0 { // a TARGET that is not known yet may be there
+		return interrupt
 	}
 	var failed bool
 	query.Targets, failed = a.targets(s, args, a.running)
@@ -94,6 +97,9 @@ func (a *app) ns(ctx context.Context, f *nsFlags, args []string) error {
 		return err
 	}
 	a.gaps(s.Gaps)
+	if interrupt != nil {
+		return a.interrupted(ctx)
+	}
 	if failed {
 		return &statusError{code: exitFailure}
 	}

@@ -194,7 +194,7 @@ func (a *app) width() int {
 	if a.noTrunc || !a.terminal() {
 		return 0
 	}
-	if f, ok := a.out.(*os.File); ok {
+	if f, ok := a.out.(descriptor); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}
@@ -206,9 +206,12 @@ func (a *app) width() int {
 	return 80
 }
 
+// descriptor is what a file has.
+type descriptor interface{ Fd() uintptr }
+
 // terminal reports whether stdout is a terminal.
 func (a *app) terminal() bool {
-	f, ok := a.out.(*os.File)
+	f, ok := a.out.(descriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -114,12 +114,15 @@ func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
 		return a.ownerTrees(ctx, &q, files)
 	}
 	report := nsinspect.OwnerReport{Report: s.Report("OwnerReport"), Files: []nsinspect.FileOwners{}}
+	wipe := a.progress("looking for who sees " + counted(len(files), "file"))
 	facts, errs := q.collect(ctx, files)
 	for _, file := range facts {
 		owners, gaps := q.viewers.File(file)
 		report.Files = append(report.Files, owners)
 		report.Gaps = append(report.Gaps, gaps...)
 	}
+	wipe()
+	report.Partial = tellsPart(ctx)
 	if err := a.printOwners(&report, len(files) > 1); err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (a *app) ownerStatus(ctx context.Context, errs []error, gaps []nsinspect.Ga
 	}
 	a.gaps(gaps)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return a.interrupted(ctx)
 	}
 	if len(errs) > 0 {
 		return &statusError{code: exitFailure}

@@ -16,7 +16,6 @@ import (
 
 // ownerTrees is owner -R: every directory is walked, and summed up or, as JSON lines, listed.
 func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error {
-	answerInterrupts(ctx)
 	report := nsinspect.OwnerSummary{Report: q.s.Report("OwnerSummary"), Trees: []nsinspect.TreeOwners{}}
 	scanned := len(q.s.Gaps)
 	var errs []error
@@ -45,6 +44,7 @@ func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error 
 		}
 	}
 	report.Gaps = append(report.Gaps, q.s.Gaps[scanned:]...)
+	report.Partial = tellsPart(ctx)
 	if err := a.printTrees(&report, len(dirs) > 1); err != nil {
 		return err
 	}

@@ -147,6 +147,9 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	case !f.all:
 		facts |= procscan.NoKthreads // they are the host's
 	}
+	if len(args) == 0 {
+		mayTellPart(ctx)
+	}
 	s, interrupt := a.snapshot(ctx, facts)
 	if s == nil || interrupt != nil && len(args) > 0 { // a TARGET that is not known yet may be there
 		return interrupt
@@ -169,13 +172,13 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 		fmt.Fprintln(a.err, "hint: nsview ps -A lists every process")
 	}
 	a.gaps(list.Gaps)
-	if interrupt != nil && !a.structured() {
-		a.warn("interrupted, this is what was read until then")
+	if interrupt != nil {
+		return a.interrupted(ctx)
 	}
 	if failed {
 		return &statusError{code: exitFailure}
 	}
-	return interrupt
+	return nil
 }
 
 func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {

@@ -65,12 +65,14 @@ func (a *app) writeReport(ctx context.Context, args []string, budget time.Durati
 	dropOwnMounts(list)
 	a.volumeOwners(ctx, s, list)
 	findings := a.diagnose(ctx, s, p.containers, p.host, budget)
-	if ctx.Err() != nil {
+	if findings.Partial && len(findings.Containers) == 0 {
 		return ctx.Err()
 	}
+	wipe := a.progress("drawing the page")
 	gaps := append(list.Gaps, findings.Gaps...)
 	page := a.reportPage(s, p.targets, list, findings)
 	page.Gaps = reportGaps(gaps)
+	wipe()
 	out := bufio.NewWriter(a.out)
 	if err := page.Write(out); err != nil {
 		return err
@@ -79,6 +81,9 @@ func (a *app) writeReport(ctx context.Context, args []string, budget time.Durati
 		return err
 	}
 	a.gaps(gaps)
+	if findings.Partial {
+		return a.interrupted(ctx)
+	}
 	if p.failed {
 		return &statusError{code: exitFailure}
 	}
@@ -93,7 +98,7 @@ const (
 )
 
 func (a *app) reportPage(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsinspect.ContainerList, findings *doctor.FindingList) *html.Page {
-	p := &html.Page{Title: "Containers from both sides", Version: buildVersion(), Facts: a.reportFacts(s, list)}
+	p := &html.Page{Title: "Containers from both sides", Version: buildVersion(), Facts: a.reportFacts(s, list, findings.Partial)}
 	for _, severity := range []doctor.Severity{doctor.Error, doctor.Warning, doctor.Info} { // the worst first, whosever it is
 		for i := range findings.Findings {
 			if f := &findings.Findings[i]; f.Severity == severity {
@@ -107,11 +112,14 @@ func (a *app) reportPage(s *nsinspect.Snapshot, targets []nsinspect.Target, list
 	return p
 }
 
-func (a *app) reportFacts(s *nsinspect.Snapshot, list *nsinspect.ContainerList) [][2]string {
+func (a *app) reportFacts(s *nsinspect.Snapshot, list *nsinspect.ContainerList, partial bool) [][2]string {
 	facts := [][2]string{
 		{"kernel", s.Observer.Kernel},
 		{"seen by", "uid " + list.Observer.UID.String() + " in user namespace " + list.Observer.UserNS.String()},
 		{"containers", strconv.Itoa(len(list.Containers))},
+	}
+	if partial {
+		facts = append(facts, [2]string{"partial", "it was interrupted: this is what was found until then"})
 	}
 	if a.from != "" {
 		return append(facts, [2]string{"from", "a stored snapshot"})

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,10 @@ type app struct {
 	from      string
 	source    string // --source, of the commands that have it
 	verbose   bool
+
+	lasting bool        // endsPromptly has nothing to do
+	told    atomic.Bool // that it was interrupted
+	shown   *progress   // nil where nobody sees it
 }
 
 // statusError ends nsview with an exit status of the command's choice. With a nil err nothing is printed: the result on
@@ -81,7 +86,9 @@ func usageError(hint, format string, args ...any) error {
 
 // run is main without the process around it. args[0] is the name that nsview was started by.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{in: stdin, out: stdout, err: stderr}
+	a := &app{in: stdin}
+	a.err, a.shown = overProgress(stderr)
+	a.out = a.results(ctx, stdout)
 	var metadata bool
 	if a.plugin, metadata = pluginOf(args[0], args[1:]); metadata {
 		return a.report(ctx, a.printMetadata())
@@ -105,6 +112,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	var status *statusError
 	own := errors.As(err, &status) && status.err == nil // the command's own status, also when it was interrupted
 	if !own && ctx.Err() != nil {
+		a.sayInterrupted(interruptsOf(ctx))
 		return exitInterrupted
 	}
 	a.complain(err)

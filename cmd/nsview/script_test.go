@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 		"nsview":         checkedMain,
 		"docker-nsview":  main,
 		"kubectl-nsview": main,
+		"crowd":          crowdMain,
 		"nest":           nestMain,
 		"deaf-fuse":      deafFUSEMain,
 		"landlocked":     landlockedMain,

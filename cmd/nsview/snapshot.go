@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan"
 )
 
@@ -52,25 +53,30 @@ func (a *app) takeSnapshot(ctx context.Context, f *snapshotFlags) error {
 	if a.from != "" && (len(f.paths) > 0 || f.volumes) {
 		return usageError("", "--path and --volumes need the live host, --from is a stored snapshot")
 	}
+	mayTellPart(ctx)
 	s, err := a.snapshot(ctx, allFacts)
-	if err != nil {
+	if s == nil {
 		return err
 	}
 	failed := false
-	if len(f.paths) > 0 || f.volumes {
+	if err == nil && (len(f.paths) > 0 || f.volumes) {
 		failed = a.storeFiles(ctx, s, f.paths, f.volumes)
 		if err := a.storeWalks(ctx, s, f.paths, f.volumes); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if ctx.Err() != nil && !s.Partial {
+		s.Partial = true
+		s.Gaps = append(s.Gaps, nsinspect.Gap{Subject: "the host", Fact: "files", Error: "interrupted: not all that were asked for are stored"})
 	}
 	if f.redact {
 		s.Redact()
 	}
 	if err := render.JSON(a.out, s); err != nil {
 		return err
+	}
+	if s.Partial {
+		return a.interrupted(ctx)
 	}
 	if failed {
 		return &statusError{code: exitFailure}

@@ -33,7 +33,11 @@ func (a *app) storeFiles(ctx context.Context, s *nsinspect.Snapshot, paths []str
 		asks = append(asks, volumesOf(s)...)
 	}
 	w := pathwalk.New(s, nsinspect.NewAtlas(s), a.proc)
+	defer a.progress("looking at " + counted(len(asks), "path"))()
 	for i, ask := range asks {
+		if ctx.Err() != nil {
+			break
+		}
 		f, err := w.File(ctx, ask)
 		if err != nil && i >= named {
 			gap := nsinspect.Gap{Subject: ask.Target + ":" + ask.Path, Fact: "volume", Error: err.Error()}

@@ -207,7 +207,7 @@ func TestWatchInterruptedByKey(t *testing.T) {
 // However early it comes: interrupts are answered before the first frame.
 func TestWatchAnswersInterruptsFirst(t *testing.T) {
 	answered := false
-	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), listenKey{}, func() { answered = true }))
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), interruptsKey{}, &interrupts{listen: func() { answered = true }}))
 	defer cancel()
 	a := &app{out: io.Discard, err: io.Discard}
 	err := a.watch(ctx, time.Hour, func(*bytes.Buffer, render.TableOptions) error {

@@ -160,6 +160,7 @@ func (a *app) trace(cmd *cobra.Command, f *traceFlags) error {
 	if err := a.checkTrace(cmd, f); err != nil {
 		return err
 	}
+	a.lasting = true
 	if f.log == "" {
 		return a.traceLive(cmd, f)
 	}

@@ -29,6 +29,7 @@ const (
 // before, and the screen is restored at the end, also on SIGTERM and SIGHUP; on anything else frames follow each other
 // with an empty line between, as those of top -b.
 func (a *app) watch(ctx context.Context, every time.Duration, frame func(*bytes.Buffer, render.TableOptions) error) error {
+	a.lasting, a.shown = true, nil
 	answerInterrupts(ctx) // one that ended nsview itself would leave the terminal on the other screen
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -85,7 +86,7 @@ func (a *app) onScreen(text, notes string) string {
 	for i := range last {
 		last[i] = render.Cut(last[i], o)
 	}
-	if f, ok := a.out.(*os.File); ok {
+	if f, ok := a.out.(descriptor); ok {
 		if _, height, err := term.GetSize(int(f.Fd())); err == nil && height > 0 {
 			last = last[:min(len(last), height-1)]
 			lines = lines[:min(len(lines), height-len(last))]

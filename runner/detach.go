@@ -74,7 +74,7 @@ func (p *Plan) Detach() (*Container, error) {
 	}
 	c := &Container{Plan: p, PID: m.Started.PID, StartTime: m.Started.StartTime, Report: m.Started.Report}
 	if p.Spec.Pin != "" {
-		// Not from the message: paths are bytes, which JSON would not keep.
+		// What is pinned follows from the plan.
 		c.Pins = p.pins()
 		c.Pins.Made = m.Started.PinDir
 	}

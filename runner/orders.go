@@ -35,6 +35,11 @@ func readMemoryFile(fd int, v any) error {
 	if err != nil {
 		return err
 	}
+	return readValue(b, v)
+}
+
+// readValue undoes appendValue: it fills in what v points to.
+func readValue(b []byte, v any) error {
 	in := orderReader{rest: b}
 	in.value(reflect.ValueOf(v).Elem())
 	if in.err == nil && len(in.rest) > 0 {
@@ -53,14 +58,15 @@ func (fd fdReader) ReadAt(b []byte, off int64) (int, error) {
 	return max(n, 0), err
 }
 
-// errOrders is about a file that no nsview of this build wrote.
-var errOrders = errors.New("the orders of the stage make no sense")
+// errOrders is about a file or a message that no nsview of this build wrote.
+var errOrders = errors.New("what nsview and its stage tell each other makes no sense")
 
 // appendValue writes a value of plain data: its fields and elements in order, numbers as varints, lengths before what is
 // long, and a byte that tells nil from empty. Writer and reader are one program, so that nothing has to say what is what.
 //
-// It is not JSON, which would replace what is not UTF-8 in arguments, the environment and paths, nor gob, whose
-// start takes longer than everything else that nsview does before it forks.
+// It is not JSON, which would replace what is not UTF-8 in arguments, the environment and paths, and takes half a
+// millisecond to get to know the types of the first message; nor gob, whose start takes longer than everything else that
+// nsview does before it forks.
 func appendValue(b []byte, v reflect.Value) []byte {
 	switch v.Kind() {
 	case reflect.Bool:

@@ -1,10 +1,10 @@
 package runner
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,14 +37,14 @@ type order struct {
 type message struct {
 	Kind string // hello, mapped, ready, go, started, failed
 
-	Started *started `json:",omitempty"`
+	Started *started
 
 	// failed
-	What   string        `json:",omitempty"`
-	Text   string        `json:",omitempty"`
-	Errno  syscall.Errno `json:",omitempty"`
-	Hint   string        `json:",omitempty"`
-	Status int           `json:",omitempty"`
+	What   string
+	Text   string
+	Errno  syscall.Errno
+	Hint   string
+	Status int
 }
 
 // channel is one end of a socket pair that keeps datagrams apart.
@@ -68,10 +68,7 @@ func newChannel() (ours, theirs channel, err error) {
 func (c channel) close() { _ = unix.Close(c.fd) }
 
 func (c channel) send(m message) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
+	b := appendValue(nil, reflect.ValueOf(m))
 	return retried(func() error { return unix.Sendmsg(c.fd, b, nil, nil, unix.MSG_NOSIGNAL) })
 }
 
@@ -112,7 +109,7 @@ func (c channel) receive() (m message, pid int, err error) {
 			}
 		}
 	}
-	if err := json.Unmarshal(buf[:n], &m); err != nil {
+	if err := readValue(buf[:n], &m); err != nil {
 		return message{}, 0, fmt.Errorf("message from the stage: %w", err)
 	}
 	return m, pid, nil

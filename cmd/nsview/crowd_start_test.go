@@ -112,18 +112,14 @@ func crowd(args []string) error {
 		}))
 	case "pins": // mount namespaces without a process
 		err = each(n, func(i int) error {
-			pid, err := forked(unix.CLONE_NEWNS)
-			if err != nil {
-				return err
+			// Only a mount namespace with a higher id than this one can be mounted in it, and each processor has ids in store:
+			// those of another may be lower, some thousand of them.
+			for range 20_000 {
+				if err = pinned(fmt.Sprintf("%s/%d", args[2], i)); !errors.Is(err, unix.EINVAL) {
+					break
+				}
 			}
-			file := fmt.Sprintf("%s/%d", args[2], i)
-			ns := fmt.Sprintf("/proc/%d/ns/mnt", pid)
-			if err = errors.Join(os.WriteFile(file, nil, 0o600), unix.Mount(ns, file, "", unix.MS_BIND, "")); err != nil {
-				err = fmt.Errorf("mount %s at %s: %w", ns, file, err)
-			}
-			_ = unix.Kill(pid, unix.SIGKILL)
-			_, wait := unix.Wait4(pid, nil, 0, nil)
-			return errors.Join(err, wait)
+			return err
 		})
 	case "files":
 		err = each(n, func(i int) error { return os.WriteFile(fmt.Sprintf("%s/%d", args[2], i), nil, 0o600) })
@@ -145,6 +141,21 @@ func crowd(args []string) error {
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil
+}
+
+// pinned mounts a new mount namespace, without a process, at a file.
+func pinned(file string) error {
+	pid, err := forked(unix.CLONE_NEWNS)
+	if err != nil {
+		return err
+	}
+	ns := fmt.Sprintf("/proc/%d/ns/mnt", pid)
+	if err = errors.Join(os.WriteFile(file, nil, 0o600), unix.Mount(ns, file, "", unix.MS_BIND, "")); err != nil {
+		err = fmt.Errorf("mount %s at %s: %w", ns, file, err)
+	}
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_, wait := unix.Wait4(pid, nil, 0, nil)
+	return errors.Join(err, wait)
 }
 
 func each(n int, do func(int) error) error {

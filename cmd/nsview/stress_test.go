@@ -92,7 +92,7 @@ func TestCrowds(t *testing.T) {
 		{kind: "containers", few: 300, whole: 2000, peak: 600},
 		{kind: "mount-namespaces", few: 300, whole: 5000, peak: 900},
 		{kind: "pins", few: 300, whole: 5000, dir: true, peak: 200},
-		{kind: "extents", few: 30, whole: 500, peak: 300, more: []string{"map TARGET 5 100000", "ps -A -o json", "graph TARGET --of uids -o svg"}},
+		{kind: "extents", few: 30, whole: 500, peak: 600, more: []string{"map TARGET 5 100000", "ps -A -o json", "graph TARGET --of uids -o svg"}},
 		{kind: "mounts", few: 1000, whole: 10_000, dir: true, peak: 200, more: []string{"owner -R --in TARGET DIR", "owner --in TARGET DIR/7", "access TARGET DIR/7/file create"}},
 		{kind: "binds", few: 1000, whole: 10_000, dir: true, peak: 300, more: []string{"owner -R --in TARGET DIR", "owner --in TARGET DIR/source", "access TARGET DIR/7/file create"}},
 	} {

@@ -22,6 +22,9 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %q: %v", e.Lin
 // Unwrap is what is wrong with the line.
 func (e *LineError) Unwrap() error { return e.Err }
 
+// usualMap is room for the few lines that most maps have.
+const usualMap = 256
+
 // Parse reads what /proc/PID/uid_map or gid_map says (user_namespaces(7)): lines of three decimal numbers, separated by
 // blanks: the first id inside, the first id outside, the count. Lines stay in their order. An outside of 4294967295 is
 // [UnmappedKernel]: the ids have no mapping in the reader's user namespace.
@@ -31,6 +34,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 func Parse(r io.Reader) (Map, error) {
 	var m Map
 	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, usualMap), bufio.MaxScanTokenSize) // for thousands of maps, the default is much to clear
 	for n := 1; lines.Scan(); n++ {
 		e, err := parseTriple(lines.Text())
 		if err != nil {

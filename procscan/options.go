@@ -16,6 +16,7 @@ const (
 	CreatorNames                  // user names of the host, for the creators of user namespaces only
 	FDPins                        // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
 	Brief                         // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
+	Followers                     // with Brief, of all processes: neither start time nor cgroup of those behind PID 1 of a container, see followers
 	Threads                       // threads whose namespaces or credentials differ from their process's
 	NoKthreads                    // kernel threads are left out
 	FileNames                     // of names only those that files have: whoever asks looks its own ids up, see LookupNames

@@ -66,6 +66,7 @@ func TestParseStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := status{
+		name: []byte("sleep"),
 		pids: []int{5336, 12, 1}, ppid: 5329, state: 'S', threads: 3,
 		cred: nsinspect.Credentials{
 			UID: nsinspect.IDs{Real: 1, Effective: 2, Saved: 3, FS: 4}, GID: nsinspect.IDs{Real: 5, Effective: 6, Saved: 7, FS: 4294967294},

@@ -89,6 +89,15 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	p.Cred.Groups = []idmap.Kernel{}
 	suspect := false // a read failed, which may be because the process ended
 
+	haveStatus := false
+	if s.briefFollowers() {
+		var follows bool
+		row := *p
+		if follows, haveStatus = w.follower(dir, pid, &row); follows {
+			*p = row
+			return complete
+		}
+	}
 	var st stat
 	b, err := w.read(dir, w.files.stat)
 	if err == nil {
@@ -110,9 +119,12 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	p.Comm, p.State, p.PPID, p.StartTime = st.comm, letter(st.state), st.ppid, st.startTime
 	p.TTY, p.Kthread = st.tty, st.kthread
 
-	b, err = w.read(dir, w.files.status)
-	if err == nil {
-		err = parseStatus(b, &w.status)
+	err = nil
+	if !haveStatus {
+		b, err = w.read(dir, w.files.status)
+		if err == nil {
+			err = parseStatus(b, &w.status)
+		}
 	}
 	if err != nil {
 		suspect = true
@@ -189,6 +201,9 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		}
 	}
 	w.judge(pid, p)
+	if s.briefFollowers() {
+		s.followers.lead(p)
+	}
 	return complete
 }
 

@@ -76,9 +76,10 @@ type scanner struct {
 	// samePIDs says that the procfs numbers processes as system calls of the observer do (kill, pidfd_open).
 	samePIDs bool
 
-	maps  *mapTable
-	names *nameFiles
-	ids   idJudge
+	maps      *mapTable
+	followers *followers
+	names     *nameFiles
+	ids       idJudge
 
 	mu sync.Mutex // guards snap.Gaps
 }
@@ -102,7 +103,7 @@ func newScanner(o Options) (*scanner, error) {
 			Observer: nsinspect.Observer{IDMaps: -1, MountTable: -1, Names: -1},
 			Gaps:     []nsinspect.Gap{},
 		},
-		maps: newMapTable(), names: newNameFiles(o.Facts),
+		maps: newMapTable(), followers: newFollowers(), names: newNameFiles(o.Facts),
 	}, nil
 }
 

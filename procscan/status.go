@@ -12,7 +12,8 @@ import (
 // status is what nsview reads of /proc/PID/status. Ids are as the file shows them: one that has no mapping in the
 // reader's user namespace stands there as the overflow id (see idJudge).
 type status struct {
-	pids    []int // NSpid
+	name    []byte // as it stands there, escaped; valid until the next read
+	pids    []int  // NSpid
 	ppid    int
 	state   byte
 	threads int
@@ -22,6 +23,7 @@ type status struct {
 // parseStatus reads /proc/PID/status (proc_pid_status(5), proc_pid_status() in fs/proc/array.c): lines of a name, a
 // colon, a tab and values. The lines that nsview uses:
 //
+//	Name:	sh                            comm, with newlines and backslashes escaped
 //	State:	S (sleeping)
 //	PPid:	1                             0 when the parent is outside the procfs's PID namespace
 //	Uid:	0	0	0	0             real, effective, saved, file system
@@ -36,7 +38,7 @@ type status struct {
 //
 // The first line, Name, is text of the process's choice; the kernel escapes newlines in it, so it cannot forge a line.
 // Uid and Gid have to be there; unknown lines are passed over, and a malformed value is an error that names its line.
-// st is overwritten; its slices are new.
+// st is overwritten; its slices are new, but for name.
 func parseStatus(b []byte, st *status) error {
 	*st = status{}
 	const needed = 1 | 2
@@ -55,6 +57,8 @@ func parseStatus(b []byte, st *status) error {
 		value := bytes.TrimLeft(line[colon+1:], "\t ")
 		var err error
 		switch string(line[:colon]) { // the conversion does not allocate
+		case "Name":
+			st.name = line[min(colon+2, len(line)):] // after a tab; a name may begin with blanks
 		case "State":
 			if len(value) == 0 {
 				err = errors.New("empty")

@@ -133,7 +133,7 @@ func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 		}
 	}
 	if brief {
-		facts |= procscan.Brief
+		facts |= procscan.Brief | procscan.Followers
 	}
 	return facts
 }
@@ -141,9 +141,11 @@ func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 // ps prints the processes once.
 func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, o render.TableOptions) error {
 	facts := f.facts(a.output, a.structured())
+	var details procscan.Fact // that are read only of what is shown
 	switch {
 	case len(args) > 0:
-		facts &^= procscan.Brief // a TARGET may be any namespace
+		details = facts & (procscan.Names | procscan.Args)
+		facts &^= details | procscan.Brief // a TARGET may be any namespace
 	case !f.all:
 		facts |= procscan.NoKthreads // they are the host's
 	}
@@ -160,7 +162,10 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	if failed && len(query.Targets) == 0 {
 		return &statusError{code: exitFailure, hint: psHabit(args)}
 	}
-	list := s.ProcessList(query)
+	list, err := a.processList(ctx, s, query, details)
+	if err != nil {
+		return err
+	}
 	if err := sortRows(list.Processes, f.sort); err != nil {
 		return err
 	}
@@ -179,6 +184,25 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 		return &statusError{code: exitFailure}
 	}
 	return nil
+}
+
+// processList is the list with those details of what it shows.
+func (a *app) processList(ctx context.Context, s *nsinspect.Snapshot, query nsinspect.ProcessQuery, details procscan.Fact) (*nsinspect.ProcessList, error) {
+	list := s.ProcessList(query)
+	if details == 0 || a.from != "" || len(list.Processes) == 0 {
+		return list, nil
+	}
+	pids := make([]int, len(list.Processes))
+	for i := range list.Processes {
+		pids[i] = list.Processes[i].PID
+	}
+	gone, err := procscan.Details(ctx, s, procscan.Options{Proc: a.proc, HostRoot: a.hostRoot, Facts: details, PIDs: pids})
+	if err != nil {
+		return nil, err
+	}
+	list = s.ProcessList(query)
+	list.Processes = slices.DeleteFunc(list.Processes, func(r nsinspect.ProcessRow) bool { return slices.Contains(gone, r.PID) })
+	return list, nil
 }
 
 func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {

@@ -68,6 +68,7 @@ type nodeKey struct {
 // node is a namespace in the making.
 type node struct {
 	ns     nsinspect.Namespace
+	rank   int       // of its type, in the order in which they are listed
 	places []nsPlace // where it can be opened
 	tried  int       // how many of these have been tried
 	failed error     // why the last of these failed, errMoved when that is no matter
@@ -96,7 +97,7 @@ func (g *grapher) node(t nsinspect.Type, inode nsinspect.Inode) *node {
 	key := nodeKey{t, inode}
 	n, ok := g.nodes[key]
 	if !ok {
-		n = &node{ns: nsinspect.Namespace{Type: t, Inode: inode, OwnerUID: idmap.UnmappedKernel, Pins: []nsinspect.Pin{}, IDMaps: -1}}
+		n = &node{rank: slices.Index(nsinspect.Types(), t), ns: nsinspect.Namespace{Type: t, Inode: inode, OwnerUID: idmap.UnmappedKernel, Pins: []nsinspect.Pin{}, IDMaps: -1}}
 		g.nodes[key] = n
 	}
 	return n
@@ -347,16 +348,12 @@ func (g *grapher) list() []nsinspect.Namespace {
 
 // sorted is all nodes, by type and inode.
 func (g *grapher) sorted() []*node {
-	order := map[nsinspect.Type]int{}
-	for i, t := range nsinspect.Types() {
-		order[t] = i
-	}
 	out := make([]*node, 0, len(g.nodes))
 	for _, n := range g.nodes {
 		out = append(out, n)
 	}
 	slices.SortFunc(out, func(a, b *node) int {
-		return cmp.Or(cmp.Compare(order[a.ns.Type], order[b.ns.Type]), cmp.Compare(a.ns.Inode, b.ns.Inode))
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.ns.Inode, b.ns.Inode))
 	})
 	return out
 }

@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
@@ -16,9 +19,10 @@ import (
 )
 
 const (
-	lineBuffer   = 64 << 10 // a worker writes its lines when it has that much of them
-	maxLineParts = 4096     // owner pairs for which a worker has the text of a line ready
-	maxAsked     = 32       // calls of the name service during one walk
+	lineBuffer   = 256 << 10 // a worker writes its lines when it has that much of them: each write wakes the reader
+	linePipe     = 1 << 20   // how much of them a pipe is asked to hold
+	maxLineParts = 4096      // owner pairs for which a worker has the text of a line ready
+	maxAsked     = 32        // calls of the name service during one walk
 )
 
 // treeLister prints every file of a tree as one line of JSON, the FileOwners that owner prints of a single file. What
@@ -46,8 +50,8 @@ type lineWriter struct {
 	rel   []byte // of the region, so too
 	raw   []byte // of either, before
 	parts map[pairKey]*lineParts
-	last  pairKey
-	line  *lineParts // of last
+
+	recent pairCache[lineParts] // of parts
 }
 
 // lineParts is what lines of one owner pair in one region have in common.
@@ -64,6 +68,9 @@ func (q *ownerAsk) listTree(ctx context.Context, w *pathwalk.Walker, ask pathwal
 	l := &treeLister{q: q, ctx: ctx, stop: stop, path: render.AppendJSON(nil, []byte(strings.TrimRight(ask.Path, "/")))}
 	for i := range l.workers {
 		l.workers[i].parts = map[pairKey]*lineParts{}
+	}
+	if f, ok := q.app.out.(*os.File); ok {
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, linePipe) // no pipe, or not allowed: it is as large as it is
 	}
 	ask.Each = l.list
 	gaps, err := w.Tree(walking, ask)
@@ -90,17 +97,19 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		k := pairKey{region: b.Region, ids: nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
-		if w.line == nil || k != w.last {
-			if w.line = w.parts[k]; w.line == nil {
+		at := w.recent.of(&k)
+		if at.value == nil || at.key != k {
+			line := w.parts[k]
+			if line == nil {
 				if len(w.parts) >= maxLineParts {
 					clear(w.parts)
 				}
-				w.line = l.parts(k)
-				w.parts[k] = w.line
+				line = l.parts(k)
+				w.parts[k] = line
 			}
-			w.last = k
+			at.key, at.value = k, line
 		}
-		w.append(l.path, len(w.rel), e)
+		w.append(l.path, len(w.rel), e, at.value)
 		if len(w.text) >= lineBuffer {
 			l.flush(w)
 		}
@@ -108,7 +117,7 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 }
 
 // append adds the line of one file. path is the tree's, region the length of the region's path below it.
-func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry) {
+func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry, line *lineParts) {
 	t := append(w.text, `{"path":"`...)
 	t = append(t, path...)
 	start := len(t)
@@ -130,8 +139,8 @@ func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry) {
 	t = strconv.AppendUint(t, e.Inode, 10)
 	t = append(t, `,"nlink":`...)
 	t = strconv.AppendUint(t, uint64(e.Nlink), 10)
-	t = append(t, w.line.disk...)
-	for _, before := range w.line.views {
+	t = append(t, line.disk...)
+	for _, before := range line.views {
 		t = append(t, before...)
 		// A view of "/" has no text of its own here; then the path is that of the file, or "/".
 		if below := rel[region:]; len(below) > 0 {
@@ -140,7 +149,7 @@ func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry) {
 			t = append(t, '/')
 		}
 	}
-	w.text = append(append(t, w.line.tail...), '\n')
+	w.text = append(append(t, line.tail...), '\n')
 }
 
 // flush writes the lines of a worker, whole ones and nobody else's between them.

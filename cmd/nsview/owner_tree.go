@@ -64,6 +64,21 @@ type likeness struct {
 	top  bool   // the top of the tree
 }
 
+// pairCache has what belongs to the owner pairs that came last: the files of a directory have few, in any order, and to
+// look each up in a map would be a tenth of the work on it here.
+type pairCache[T any] [16]struct {
+	key   pairKey
+	value *T // nil: empty
+}
+
+// of is the one place where a pair may be.
+func (c *pairCache[T]) of(k *pairKey) *struct {
+	key   pairKey
+	value *T
+} {
+	return &c[(k.ids.UID+7*k.ids.GID+k.like.mode)%uint32(len(c))]
+}
+
 // maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
 const maxPairs = 20_000
 
@@ -79,9 +94,8 @@ type pairCounter struct {
 	top    string // of the tree
 	modes  bool   // files are told apart by their likeness too
 	counts map[pairKey]*pairTotal
-	last   pairKey
-	n      *pairTotal // of last
-	rest   uint64     // files of pairs beyond maxPairs
+	recent pairCache[pairTotal] // of counts
+	rest   uint64               // files of pairs beyond maxPairs
 }
 
 func (c *pairCounter) add(b *pathwalk.Batch) {
@@ -93,7 +107,8 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 		if c.modes {
 			k.like = likeness{mode: e.Mode, top: len(e.Name) == 0}
 		}
-		if c.n == nil || k != c.last {
+		at := c.recent.of(&k)
+		if at.value == nil || at.key != k {
 			n := c.counts[k]
 			if n == nil {
 				if len(c.counts) >= maxPairs {
@@ -106,9 +121,9 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 				}
 				c.counts[k] = n
 			}
-			c.last, c.n = k, n
+			at.key, at.value = k, n
 		}
-		c.n.files++
+		at.value.files++
 	}
 }
 

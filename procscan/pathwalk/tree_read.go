@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/nsview/nsview/procscan"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,6 +58,7 @@ func (k *treeWorker) move(n uint64) bool {
 
 func (k *treeWorker) run() {
 	for k.t.next(k) {
+		procscan.Rest()
 		if !k.do(k.task) {
 			return
 		}

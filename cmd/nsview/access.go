@@ -189,6 +189,7 @@ func (a *app) access(ctx context.Context, f *accessFlags, args []string) error {
 	} else {
 		err = a.printVerdict(&v, f.explain || a.verbose || a.wide())
 		a.rootHint(&asker.s.Observer, v.Fixes...)
+		a.unseenHint(asker, &q, &v)
 		a.accessNotes(asker, q)
 	}
 	if err != nil {

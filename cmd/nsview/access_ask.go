@@ -214,11 +214,14 @@ func (k *asker) decide(ctx context.Context, s *access.Subject, op access.Operati
 	return judged(s, w, op), nil
 }
 
-// judged is the verdict, with what would change a denial.
+// judged is the verdict, with what would change a denial, or why that is not known.
 func judged(s *access.Subject, w *access.Walk, op access.Operation) access.Verdict {
 	v := access.Decide(s, w, op)
 	if v.Verdict == access.Deny {
 		v.Fixes = append(v.Fixes, access.Fixes(s, w, op, v)...)
+		if len(v.Fixes) == 0 {
+			v.Missing = access.Unseen(w, v)
+		}
 	}
 	return v
 }

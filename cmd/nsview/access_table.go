@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/access"
+	"github.com/nsview/nsview/nsinspect/shell"
 )
 
 // printVerdict prints one answer for a person: the sentence, what the kernel says, with explain every check, then each fix
@@ -58,6 +60,27 @@ func (a *app) rootHint(o *nsinspect.Observer, fixes ...access.Fix) bool {
 		fmt.Fprintln(a.err, "hint: a command that your user may not run is for root: with sudo, for instance")
 	}
 	return said
+}
+
+// unseenHint says of a denial for which no fix could be tried what nsview could not see, and who sees it.
+func (a *app) unseenHint(k *asker, q *question, v *access.Verdict) {
+	if v.Verdict != access.Deny || v.Missing == "" {
+		return
+	}
+	a.warn("no fix could be tried without knowing %s", v.Missing)
+	if k.s.Observer.UID == 0 || a.from != "" {
+		return
+	}
+	words := []string{"nsview", "access"}
+	user := q.User
+	if k.targets[q.Target].pid == os.Getpid() && user == "" { // whom root would be asking about is root
+		user = k.s.Observer.UID.String()
+	}
+	if user != "" {
+		words = append(words, "--user", user)
+	}
+	words = append(append(words, "--", q.Target, q.Path, q.Op), q.Args...)
+	fmt.Fprintf(a.err, "hint: root can see it: %s\n", render.Quoted(shell.Command("sudo", words...)))
 }
 
 // fixNote is what to know before a fix is tried.
@@ -121,7 +144,7 @@ func (a *app) accessAssumptions(verdicts []access.Verdict) {
 		}
 	}
 	for i := range verdicts {
-		if missing := verdicts[i].Missing; missing != "" {
+		if missing := verdicts[i].Missing; missing != "" && verdicts[i].Verdict == access.Unknown {
 			say("unknown: " + missing)
 		}
 		for _, text := range verdicts[i].Assumptions {

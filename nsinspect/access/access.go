@@ -41,7 +41,8 @@ type Verdict struct {
 	Fixes       []Fix    `json:"fixes"`
 	Assumptions []string `json:"assumptions"` // facts that no interface shows and that could still deny
 
-	// Missing is, for unknown, the fact that the answer hinges on.
+	// Missing is, for unknown, the fact that the answer hinges on, and for a denial without fixes what lies behind it and
+	// could not be seen ([Unseen]).
 	Missing string `json:"missing,omitempty"`
 	// HostPath is Component as the observer reaches it, "" when it has no path there.
 	HostPath string `json:"host_path,omitempty"`

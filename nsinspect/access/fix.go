@@ -44,6 +44,20 @@ func Fixes(s *Subject, w *Walk, op Operation, v Verdict) []Fix {
 	return fixes
 }
 
+// Unseen is for want of which fact [Fixes] can try nothing for a denial, "" when it is not that: behind a directory that
+// the observer may not search either nothing is known, so that no change there can be shown to be enough.
+func Unseen(w *Walk, v Verdict) string {
+	if v.Verdict != Deny || !permission(v.Rule) {
+		return ""
+	}
+	for ; w != nil; w = w.New {
+		if w.Missing != "" {
+			return w.Missing
+		}
+	}
+	return ""
+}
+
 // kind is what sort of change one is; a fix of several changes has one sort as far as possible.
 type kind string
 

@@ -173,7 +173,7 @@ func (a *app) results(ctx context.Context, out io.Writer) io.Writer {
 
 // Write writes in pieces, so that a reader who is slow is told from one who does not read.
 func (r *results) Write(p []byte) (int, error) {
-	const piece = 64 << 10
+	const piece = lineBuffer
 	r.over.wipe()
 	written := 0
 	for {

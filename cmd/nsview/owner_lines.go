@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,8 +68,8 @@ func (q *ownerAsk) listTree(ctx context.Context, w *pathwalk.Walker, ask pathwal
 	for i := range l.workers {
 		l.workers[i].parts = map[pairKey]*lineParts{}
 	}
-	if f, ok := q.app.out.(*os.File); ok {
-		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, linePipe) // no pipe, or not allowed: it is as large as it is
+	if r, ok := q.app.out.(*results); ok {
+		_, _ = unix.FcntlInt(r.Fd(), unix.F_SETPIPE_SZ, linePipe) // no pipe, or not allowed: it is as large as it is
 	}
 	ask.Each = l.list
 	gaps, err := w.Tree(walking, ask)

@@ -66,3 +66,14 @@ func (s *scanner) pids(many chan<- struct{}) ([]int, error) {
 	}
 	return pids, nil
 }
+
+// countProcesses is about how many processes there are and soon may be: procfs counts them as links of its directory
+// (proc_root_getattr() in fs/proc/root.c).
+func (s *scanner) countProcesses() int {
+	const more = 64 // what may start meanwhile
+	var st unix.Stat_t
+	if unix.Fstat(s.procFD, &st) != nil {
+		return more
+	}
+	return int(st.Nlink) + more
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nsview/nsview/idmap"
@@ -28,17 +29,19 @@ const (
 func (s *scanner) readNames(ctx context.Context) {
 	// The name service takes its time meanwhile.
 	host := make(chan nsinspect.NameTable, 1)
-	go func() { host <- s.readHostNames(ctx) }()
+	go func() { host <- s.hostNameTable() }()
 	roots, refused := s.nameRoots()
 	tables := make([]*nsinspect.NameTable, len(roots))
 
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, nameReaders)
-	for i := range roots {
+	var (
+		wg   sync.WaitGroup
+		next atomic.Int64
+	)
+	for range min(nameReaders, len(roots)) {
 		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			tables[i] = s.readRootNames(ctx, &roots[i])
+			for i := int(next.Add(1)) - 1; i < len(roots); i = int(next.Add(1)) - 1 {
+				tables[i] = s.readRootNames(ctx, &roots[i])
+			}
 		})
 	}
 	wg.Wait()

@@ -18,12 +18,68 @@ import (
 	"github.com/nsview/nsview/nsinspect"
 )
 
-// readHostNames reads the host's passwd and group files, and asks its name service for the ids of processes and
-// namespaces that they lack.
-func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
+// hostNames are the names of the host: those that its passwd and group files have, and from its name service those that
+// they lack, which is asked while processes are still read.
+type hostNames struct {
+	facts         Fact
+	stop          context.CancelFunc
+	files         func() (rootNames, error)
+	users, groups *idQueue // nil where nobody is to be asked
+}
+
+// beginHostNames prepares to read the names of the host. They are to be closed.
+func (s *scanner) beginHostNames(ctx context.Context) *hostNames {
+	ctx, stop := context.WithCancel(ctx)
+	h := &hostNames{facts: s.opts.Facts, stop: stop}
+	h.files = sync.OnceValues(func() (rootNames, error) {
+		return InTime(ctx, nameDeadline, func() (rootNames, error) { return s.names.below(s.opts.HostRoot) })
+	})
+	if h.facts&FileNames != 0 || s.opts.HostRoot != "/" {
+		return h
+	}
+	h.users = newIDQueue(ctx, "passwd", func() map[idmap.Inside]string { names, _ := h.files(); return names.users })
+	h.groups = newIDQueue(ctx, "group", func() map[idmap.Inside]string { names, _ := h.files(); return names.groups })
+	return h
+}
+
+// close gives up what is still asked.
+func (h *hostNames) close() {
+	h.stop()
+	if h.users != nil {
+		h.users.runs.Wait()
+		h.groups.runs.Wait()
+	}
+}
+
+// want asks for the names of a process's ids that a snapshot may want.
+func (h *hostNames) want(c *nsinspect.Credentials) {
+	if h.users == nil {
+		return
+	}
+	if h.facts&UserNames != 0 {
+		h.users.wantAll(&c.UID)
+	}
+	if h.facts&GroupNames != 0 {
+		h.groups.wantAll(&c.GID)
+	}
+}
+
+// hostNameTable waits for the names of the host, of all processes and namespaces of the snapshot.
+func (s *scanner) hostNameTable() nsinspect.NameTable {
 	o := &s.snap.Observer
 	t := nsinspect.NameTable{MntNS: o.MntNS, Root: o.Root, Users: map[idmap.Inside]string{}, Groups: map[idmap.Inside]string{}}
-	names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return s.names.below(s.opts.HostRoot) })
+	h := s.host
+	if h.users != nil {
+		for i := range s.snap.Processes {
+			h.want(&s.snap.Processes[i].Cred)
+		}
+		for i := range s.snap.Namespaces {
+			h.users.want(idmap.Inside(s.snap.Namespaces[i].OwnerUID))
+		}
+		h.users.end()
+		h.groups.end()
+	}
+	names, err := h.files()
 	if err != nil {
 		names.errs = append(names.errs, nameError{"names", err})
 	} else {
@@ -33,93 +89,12 @@ func (s *scanner) readHostNames(ctx context.Context) nsinspect.NameTable {
 	for _, e := range names.errs {
 		s.gap(nsinspect.Gap{Subject: "host", Fact: e.fact, Error: e.err.Error(), Hint: hintFor(e.err)})
 	}
-	if s.opts.Facts&FileNames != 0 {
-		return t
-	}
-	uids, gids := s.hostIDs()
-	for _, g := range LookupNames(ctx, s.opts.HostRoot, &t, uids, gids) {
-		s.gap(g)
+	if h.users != nil {
+		for _, g := range append(h.users.addTo(t.Users), h.groups.addTo(t.Groups)...) {
+			s.gap(g)
+		}
 	}
 	return t
-}
-
-// hostIDs are the ids that the snapshot may want to name on the host's side.
-func (s *scanner) hostIDs() (uids, gids []idmap.Inside) {
-	users, groups := map[idmap.Inside]bool{}, map[idmap.Inside]bool{}
-	for i := range s.snap.Processes {
-		c := &s.snap.Processes[i].Cred
-		if s.opts.Facts&UserNames != 0 {
-			for _, id := range []idmap.Kernel{c.UID.Real, c.UID.Effective, c.UID.Saved, c.UID.FS} {
-				users[idmap.Inside(id)] = true
-			}
-		}
-		if s.opts.Facts&GroupNames != 0 {
-			for _, id := range []idmap.Kernel{c.GID.Real, c.GID.Effective, c.GID.Saved, c.GID.FS} {
-				groups[idmap.Inside(id)] = true
-			}
-		}
-	}
-	for i := range s.snap.Namespaces {
-		users[idmap.Inside(s.snap.Namespaces[i].OwnerUID)] = true
-	}
-	return slices.Collect(maps.Keys(users)), slices.Collect(maps.Keys(groups))
-}
-
-// LookupNames adds to t the names that only the name service of the host knows (LDAP, systemd, SSSD): one call of
-// getent(1) for all users that t lacks, two when those are many, and as many for all groups. It asks nothing when hostRoot
-// is not "/": then the host is not where getent would run.
-func LookupNames(ctx context.Context, hostRoot string, t *nsinspect.NameTable, uids, gids []idmap.Inside) []nsinspect.Gap {
-	if hostRoot != "/" && hostRoot != "" {
-		return nil
-	}
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		gaps  [2]*nsinspect.Gap // of users, of groups
-		known = [2]map[idmap.Inside]string{t.Users, t.Groups}
-	)
-	for i, q := range []struct {
-		database string
-		ids      []idmap.Inside
-	}{{"passwd", uids}, {"group", gids}} {
-		missing := lacking(known[i], q.ids)
-		if len(missing) == 0 || onlyFiles(q.database) {
-			continue
-		}
-		for ids := range slices.Chunk(missing, share(len(missing))) {
-			wg.Go(func() {
-				found, err := getent(ctx, q.database, ids)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					gaps[i] = &nsinspect.Gap{Subject: "host", Fact: "names from NSS", Error: err.Error()}
-				}
-				for _, id := range ids {
-					if name, ok := found[id]; ok {
-						known[i][id] = name
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
-	var out []nsinspect.Gap
-	for _, g := range gaps {
-		if g != nil {
-			out = append(out, *g)
-		}
-	}
-	return out
-}
-
-// share is how many of n ids one getent is asked for: the name service may take as long for each as nsview takes for ten
-// processes, so that two are asked for many.
-func share(n int) int {
-	const few = 256
-	if n <= few {
-		return n
-	}
-	return (n + 1) / 2
 }
 
 func lacking(known map[idmap.Inside]string, ids []idmap.Inside) []idmap.Inside {
@@ -158,14 +133,8 @@ func onlyFiles(database string) bool {
 // a dozen directories for it.
 const idPatience = time.Millisecond
 
-// maxKeys is how many ids one getent gets: 12 bytes each are far from the limit of execve(2).
-const maxKeys = 50_000
-
 // getent asks the name service for ids (getent(1)). Ids that nobody knows are not in the answer, which is no error.
 func getent(ctx context.Context, database string, ids []idmap.Inside) (map[idmap.Inside]string, error) {
-	if len(ids) > maxKeys {
-		return nil, fmt.Errorf("getent %s: %d ids to ask for, more than %d", database, len(ids), maxKeys)
-	}
 	path, err := getentPath()
 	if err != nil {
 		return nil, err

@@ -270,3 +270,40 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// The name service is asked while ids still come in: in parts, for each id once, and no more after it failed.
+func TestIDQueueAsksWhileIDsCome(t *testing.T) {
+	_, err := getentPath()
+	proctest.Need(t, "getent", err == nil, "getent(1) asks the name service")
+	q := newIDQueue(context.Background(), "passwd", func() map[idmap.Inside]string { return nil })
+	q.onlyFiles = func() bool { return false }
+	const nobodys = 3_000_000_000
+	for i := range 5 * fewIDs {
+		q.want(nobodys + idmap.Inside(i/2)) // twice each
+		q.mu.Lock()
+		wanted, began := len(q.wanted), len(q.waiting) < len(q.wanted)
+		q.mu.Unlock()
+		if began != (wanted >= fewIDs) {
+			t.Fatalf("asked after %d ids: %v", wanted, began)
+		}
+	}
+	q.want(0, idmap.UnmappedInside)
+	q.end()
+	names := map[idmap.Inside]string{}
+	if gaps := q.addTo(names); len(gaps) > 0 || len(q.waiting) > 0 || q.running != 0 {
+		t.Errorf("gaps %v, %d not asked, %d running", gaps, len(q.waiting), q.running)
+	}
+	if diff := cmp.Diff(map[idmap.Inside]string{0: "root"}, names); diff != "" {
+		t.Error(diff)
+	}
+
+	q = newIDQueue(context.Background(), "no-such-database", q.files)
+	q.onlyFiles = func() bool { return false }
+	for i := range 10 * fewIDs {
+		q.want(nobodys + idmap.Inside(i))
+	}
+	q.end()
+	if gaps := q.addTo(names); len(gaps) != 1 || len(q.waiting) == 0 {
+		t.Errorf("gaps %v, %d not asked: it goes on after a failure", gaps, len(q.waiting))
+	}
+}

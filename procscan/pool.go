@@ -150,6 +150,7 @@ func (p *pool) one(w *worker, i int) bool {
 	if p.live[i] = w.process(dir, pid, row); !p.live[i] {
 		return true
 	}
+	p.s.host.want(&row.Cred)
 	if p.s.opts.Facts&Args == 0 || row.Kthread || row.State == "Z" {
 		return true
 	}

@@ -22,6 +22,8 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 		return nil, err
 	}
 	defer s.close()
+	s.host = s.beginHostNames(ctx)
+	defer s.host.close()
 	if err := s.readProcesses(ctx); err != nil {
 		return s.interrupted(ctx), err
 	}
@@ -39,7 +41,7 @@ func Scan(ctx context.Context, o Options) (*nsinspect.Snapshot, error) {
 	case o.Facts&Names != 0:
 		s.readNames(ctx)
 	case o.Facts&CreatorNames != 0:
-		s.snap.Names = []nsinspect.NameTable{s.readHostNames(ctx)}
+		s.snap.Names = []nsinspect.NameTable{s.hostNameTable()}
 		s.snap.Observer.Names = 0
 	}
 	if err := ctx.Err(); err != nil {
@@ -79,6 +81,7 @@ type scanner struct {
 	maps      *mapTable
 	followers *followers
 	names     *nameFiles
+	host      *hostNames
 	ids       idJudge
 
 	mu sync.Mutex // guards snap.Gaps
@@ -103,7 +106,7 @@ func newScanner(o Options) (*scanner, error) {
 			Observer: nsinspect.Observer{IDMaps: -1, MountTable: -1, Names: -1},
 			Gaps:     []nsinspect.Gap{},
 		},
-		maps: newMapTable(), followers: newFollowers(), names: newNameFiles(o.Facts),
+		maps: newMapTable(), followers: newFollowers(), names: newNameFiles(o.Facts), host: &hostNames{},
 	}, nil
 }
 

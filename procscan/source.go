@@ -116,18 +116,21 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 		return nil, err
 	}
 	defer it.Close()
-	pids, err := listed.wait()
-	if err != nil {
-		return nil, err
-	}
-	const more = 64 // what may start meanwhile
+	n := s.countProcesses()
 	r := &iterated{
 		s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{},
-		rows: make([]nsinspect.Process, 0, len(pids)+more), keys: make([]iterKey, 0, len(pids)+more), seen: make([]int, 0, len(pids)+more),
+		rows: make([]nsinspect.Process, 0, n), keys: make([]iterKey, 0, n), seen: make([]int, 0, n),
 	}
 	add := func(rec *taskiter.Record) error { return cmp.Or(ctx.Err(), r.add(rec)) }
 	if err := it.Each(add); err != nil && ctx.Err() == nil {
 		return nil, err
+	}
+	pids, err := listed.wait()
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.rows { // all there were, before there are getents
+		s.host.want(&r.rows[i].Cred)
 	}
 	for i := range r.rows {
 		if ctx.Err() != nil {
@@ -207,7 +210,10 @@ func (r *iterated) complete(i int) {
 	if wantsRoot {
 		p.Root = root
 	}
-	if hasCgroup && (hasRoot || !wantsRoot) && !k.comm && !k.maps {
+	if hasCgroup && !k.comm && !k.maps {
+		if wantsRoot && !hasRoot {
+			r.readRoot(i, r.s.procFD, r.w.procNUL(p.PID, "root"))
+		}
 		return
 	}
 	dir, ok := r.w.open(p.PID)
@@ -226,14 +232,7 @@ func (r *iterated) complete(i int) {
 		}
 	}
 	if wantsRoot && !hasRoot {
-		n, err := readlinkEntry(dir, r.w.files.root.nul, r.w.path[:])
-		switch {
-		case err == nil:
-			p.Root = r.w.intern(r.w.path[:n])
-			r.roots[k.root] = p.Root
-		case !endedErr(err):
-			r.w.pidGap(p.PID, "root", err)
-		}
+		r.readRoot(i, dir, r.w.files.root.nul)
 	}
 	if k.comm {
 		if b, err := readUpTo(dir, "comm", maxProcFile, &r.w.buf); err == nil {
@@ -245,5 +244,18 @@ func (r *iterated) complete(i int) {
 		if p.IDMaps = maps; err != nil && !errors.Is(err, unix.ENOENT) {
 			r.w.pidGap(p.PID, "uid_map", err)
 		}
+	}
+}
+
+// readRoot adds the root directory of a row, the link of that name below dir.
+func (r *iterated) readRoot(i, dir int, nul []byte) {
+	p := &r.rows[i]
+	n, err := readlinkEntry(dir, nul, r.w.path[:])
+	switch {
+	case err == nil:
+		p.Root = r.w.intern(r.w.path[:n])
+		r.roots[r.keys[i].root] = p.Root
+	case !endedErr(err):
+		r.w.pidGap(p.PID, "root", err)
 	}
 }

@@ -61,6 +61,13 @@ func (w *worker) openPID(dir, pid int) (int, error) {
 	return openEntry(dir, w.name, openDirFlags)
 }
 
+// procNUL is procName as system calls take it, valid until the next.
+func (w *worker) procNUL(pid int, name string) []byte {
+	w.name = append(strconv.AppendInt(w.name[:0], int64(pid), 10), '/')
+	w.name = append(append(w.name, name...), 0)
+	return w.name
+}
+
 // readEntry reads a whole file below the directory dir into buf, which grows as it must.
 func readEntry(dir int, e entry, limit int, buf *[]byte) ([]byte, error) {
 	fd, err := openEntry(dir, e.nul, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK)

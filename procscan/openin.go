@@ -59,6 +59,15 @@ func OpenRoot(name string) (*Root, error) {
 	return &Root{fd: fd, name: name}, nil
 }
 
+// Below opens a directory below r to resolve paths in. A final symbolic link is followed.
+func (r *Root) Below(dir string) (*Root, error) {
+	fd, err := r.OpenPath(dir, unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Root{fd: fd, name: r.name + dir}, nil
+}
+
 // Close gives the directory back.
 func (r *Root) Close() { _ = unix.Close(r.fd) }
 
@@ -123,6 +132,11 @@ func (r *Root) ReadFileAt(fd int, path string, limit int64) ([]byte, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: r.name + path, Err: err}
 	}
+	return r.ReadRegular(fd, &st, path, limit)
+}
+
+// ReadRegular is ReadFileAt for who has asked already what the file is.
+func (r *Root) ReadRegular(fd int, st *unix.Stat_t, path string, limit int64) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, &fs.PathError{Op: "read", Path: r.name + path, Err: errors.New("not a regular file")}
 	}

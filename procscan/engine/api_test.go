@@ -95,7 +95,8 @@ func TestAskingADaemon(t *testing.T) {
 			hostRoot, socket := fakeDaemon(t, c.answer)
 			r := newReader(t.Context(), Options{HostRoot: hostRoot}, nil)
 			start := time.Now()
-			files, err := r.read(t.Context(), Pattern{Glob: socket, Owner: uint32(os.Geteuid()), Get: "/x"})
+			a := r.fetch(t.Context(), []request{{nil, Pattern{Glob: socket, Owner: uint32(os.Geteuid()), Get: "/x"}}})[0]
+			files, err := a.files, a.err
 			if took := time.Since(start); took > 3*readDeadline {
 				t.Errorf("took %v", took)
 			}

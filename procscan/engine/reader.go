@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +36,6 @@ type reader struct {
 	snap *nsinspect.Snapshot
 	gaps []nsinspect.Gap
 
-	root *procscan.Root  // where nearly everything that is looked for is missing; nil when it cannot be opened
 	size map[uint32]int  // bytes that were read of each user's files
 	late map[string]bool // sockets, and users by whose files, that did not answer: none is waited for again
 }
@@ -53,10 +51,6 @@ func newReader(ctx context.Context, o Options, snap *nsinspect.Snapshot) *reader
 func (r *reader) files(list []Engine, e *Evidence) {
 	ctx, cancel := context.WithTimeout(r.ctx, totalDeadline)
 	defer cancel()
-	if root, err := procscan.OpenRoot(r.o.HostRoot); err == nil {
-		r.root = root
-		defer root.Close()
-	}
 	done := make(map[Pattern]bool)
 	var refused []request
 	answered := make(map[request]bool) // request without a path: whose daemon answered
@@ -78,9 +72,9 @@ func (r *reader) files(list []Engine, e *Evidence) {
 		}
 		// Root's first: whatever a user has in store cannot keep these away.
 		slices.SortStableFunc(next, func(a, b request) int { return min(int(a.Owner), 1) - min(int(b.Owner), 1) })
-		for _, q := range next {
-			files, err := r.read(ctx, q.Pattern)
-			e.Files = append(e.Files, files...)
+		for i, a := range r.fetch(ctx, next) {
+			q, err := next[i], a.err
+			e.Files = append(e.Files, a.files...)
 			switch {
 			case err == nil && q.Get != "":
 				answered[q.state()] = true
@@ -144,38 +138,6 @@ type refusal struct{ path string }
 func (r *refusal) Error() string { return r.path + ": permission denied" }
 func (r *refusal) Unwrap() error { return unix.EACCES }
 
-// read fetches what a pattern asks for.
-func (r *reader) read(ctx context.Context, p Pattern) ([]File, error) {
-	if r.root != nil && r.root.Lacks(base(p.Glob)) {
-		return nil, fs.ErrNotExist
-	}
-	late := itoa(p.Owner)
-	if p.Get != "" {
-		late = p.Glob
-	}
-	if r.late[late] && (p.Get != "" || p.Owner != 0) {
-		return nil, errLate
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // nothing goes on asking
-	files, err := procscan.InTime(ctx, readDeadline, func() ([]File, error) {
-		if p.Get != "" {
-			return getFile(ctx, r.o.HostRoot, p)
-		}
-		return readPattern(ctx, r.o.HostRoot, p, maxFiles-r.size[p.Owner])
-	})
-	for i := range files {
-		r.size[p.Owner] += len(files[i].Data)
-	}
-	if errors.Is(err, procscan.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
-		r.late[late] = true
-		if p.Get != "" {
-			err = context.DeadlineExceeded // not the reason that ErrNoAnswer gives, which is about files
-		}
-	}
-	return files, err
-}
-
 // base is the part of a glob pattern before the first component with a meta character.
 func base(glob string) string {
 	at := strings.IndexAny(glob, `*?[\`)
@@ -190,12 +152,7 @@ var errTooMuch = errors.New("more than 64 MiB: the rest was not read")
 
 // readPattern reads the files that match, up to a limit of bytes. Those that are somebody else's are passed over: they are
 // nobody's word.
-func readPattern(ctx context.Context, hostRoot string, p Pattern, limit int) ([]File, error) {
-	root, err := procscan.OpenRoot(hostRoot)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
+func readPattern(ctx context.Context, root *procscan.Root, p Pattern, limit int) ([]File, error) {
 	dir := base(p.Glob)
 	if dir == p.Glob {
 		data, err := readOwned(root, dir, 0, p.Owner)
@@ -204,9 +161,9 @@ func readPattern(ctx context.Context, hostRoot string, p Pattern, limit int) ([]
 		}
 		return []File{{Path: dir, By: p.Owner, Data: data}}, nil
 	}
-	below, err := openBase(root, dir)
+	below, err := root.Below(dir) // as it is: an administrator may have put a link there
 	if err != nil {
-		return nil, err
+		return nil, refusedAt(err, dir)
 	}
 	defer below.Close()
 	paths, err := expand(ctx, below, strings.Split(strings.TrimPrefix(strings.TrimPrefix(p.Glob, dir), "/"), "/"))
@@ -229,16 +186,6 @@ func readPattern(ctx context.Context, hostRoot string, p Pattern, limit int) ([]
 		}
 	}
 	return files, err
-}
-
-// openBase opens a directory to resolve paths in, which is reached as it is: an administrator may have put a link there.
-func openBase(root *procscan.Root, dir string) (*procscan.Root, error) {
-	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, refusedAt(err, dir)
-	}
-	defer unix.Close(fd)
-	return procscan.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
 // refusedBelow is an error about a path below dir as one about a path on the host.
@@ -287,7 +234,7 @@ func listDir(root *procscan.Root, dir string, resolve uint64) ([]string, error) 
 		return nil, refusedAt(err, dir)
 	}
 	defer unix.Close(fd)
-	in, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	in, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, refusedAt(err, dir)
 	}
@@ -322,7 +269,7 @@ func readOwned(root *procscan.Root, name string, resolve uint64, owner uint32) (
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 && st.Uid != owner || st.Mode&0o002 != 0 || st.Size > maxFile {
 		return nil, nil
 	}
-	data, err := root.ReadFileAt(fd, name, maxFile)
+	data, err := root.ReadRegular(fd, &st, name, maxFile)
 	if err != nil {
 		return nil, refusedAt(err, name)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
 	"github.com/nsview/nsview/procscan/proctest"
 )
 
@@ -26,6 +27,16 @@ func tree(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
+	return root
+}
+
+func open(t *testing.T, dir string) *procscan.Root {
+	t.Helper()
+	root, err := procscan.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(root.Close)
 	return root
 }
 
@@ -65,7 +76,7 @@ func TestReadPattern(t *testing.T) {
 			if c.change != nil {
 				c.change(t, root+"/state")
 			}
-			files, err := readPattern(t.Context(), root, Pattern{Glob: "/state/*/record", Owner: self}, maxFiles)
+			files, err := readPattern(t.Context(), open(t, root), Pattern{Glob: "/state/*/record", Owner: self}, maxFiles)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,14 +96,14 @@ func TestReadTooMuch(t *testing.T) {
 	self := uint32(os.Geteuid())
 	root := tree(t, map[string]string{"state/a/record": "12345", "state/b/record": "12345", "state/c/record": "12345"})
 	for limit, want := range map[int]int{0: 0, 1: 1, 5: 1, 6: 2, 14: 3, 15: 3} {
-		files, err := readPattern(t.Context(), root, Pattern{Glob: "/state/*/record", Owner: self}, limit)
+		files, err := readPattern(t.Context(), open(t, root), Pattern{Glob: "/state/*/record", Owner: self}, limit)
 		if len(files) != want || errors.Is(err, errTooMuch) != (want < 3) {
 			t.Errorf("of %d bytes: %d files, %v", limit, len(files), err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if files, err := readPattern(ctx, root, Pattern{Glob: "/state/*/record", Owner: self}, maxFiles); len(files) > 0 || !errors.Is(err, context.Canceled) {
+	if files, err := readPattern(ctx, open(t, root), Pattern{Glob: "/state/*/record", Owner: self}, maxFiles); len(files) > 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("when nobody waits: %d files, %v", len(files), err)
 	}
 }

@@ -106,6 +106,9 @@ func (j *judge) ownerFinding(i int, v *nsinspect.Volume, id ID, t *tally, all ui
 		f.Fixes = j.unshift(v)
 	case StaleSubID:
 		f.Meaning = "they were written with another range of subordinate ids: they are nobody's inside, and closed to the container's root"
+		if !systemTree(v.Source) {
+			f.Fixes = j.renew(i, v, t.pairs, !partial)
+		}
 	case Unmapped:
 		f.Meaning = "they are nobody's inside: only group and mode for others count, and the container's root may neither read what these close nor change them"
 		if v.ReadOnly || systemTree(v.Source) {
@@ -124,29 +127,34 @@ const maxShifts = 4
 // filled without a user namespace. all says that no other owner has files there.
 func (j *judge) shift(i int, v *nsinspect.Volume, pairs []nsinspect.OwnerIDs, all bool) []access.Fix {
 	uids, gids := j.containerMaps(i)
+	return give("give them to the same numbers inside", v, pairs, all, func(pair nsinspect.OwnerIDs) nsinspect.OwnerIDs {
+		if !uids.ToInside(pair.UID).Mapped() {
+			pair.UID = uids.ToOutside(idmap.Inside(pair.UID))
+		}
+		if !gids.ToInside(pair.GID).Mapped() {
+			pair.GID = gids.ToOutside(idmap.Inside(pair.GID))
+		}
+		return pair
+	})
+}
+
+// give is to give the files of some owners, for whom the container has no ids, to those that to says, for whom it has
+// them: so no command undoes what another did. There is no fix where to has none for one of them.
+func give(title string, v *nsinspect.Volume, pairs []nsinspect.OwnerIDs, all bool, to func(nsinspect.OwnerIDs) nsinspect.OwnerIDs) []access.Fix {
 	if v.Source == "" || v.Idmapped || len(pairs) > maxShifts {
 		return nil
 	}
-	fix := access.Fix{Title: "give them to the same numbers inside", Proven: all, Commands: []string{}}
+	fix := access.Fix{Title: title, Proven: all, Commands: []string{}}
 	var opens []string
-	for _, pair := range pairs {
-		uid, gid := pair.UID, pair.GID
-		if !uid.Mapped() || !gid.Mapped() {
+	for _, old := range pairs {
+		owner := to(old)
+		if !old.UID.Mapped() || !old.GID.Mapped() || !owner.UID.Mapped() || !owner.GID.Mapped() {
 			return nil
 		}
-		if !uids.ToInside(uid).Mapped() {
-			uid = uids.ToOutside(idmap.Inside(uid))
-		}
-		if !gids.ToInside(gid).Mapped() {
-			gid = gids.ToOutside(idmap.Inside(gid))
-		}
-		if !uid.Mapped() || !gid.Mapped() {
-			return nil // the container has no such number
-		}
 		fix.Commands = append(fix.Commands, shell.Command(
-			"find", v.Source, "-xdev", "-uid", pair.UID.String(), "-gid", pair.GID.String(), "-execdir", "chown", "-h", "--", uid.String()+":"+gid.String(), "{}", "+",
+			"find", v.Source, "-xdev", "-uid", old.UID.String(), "-gid", old.GID.String(), "-execdir", "chown", "-h", "--", owner.UID.String()+":"+owner.GID.String(), "{}", "+",
 		))
-		opens = append(opens, fmt.Sprintf("%v:%v on the host loses its files to %v:%v", pair.UID, pair.GID, uid, gid))
+		opens = append(opens, fmt.Sprintf("%v:%v on the host loses its files to %v:%v", old.UID, old.GID, owner.UID, owner.GID))
 	}
 	fix.Opens = strings.Join(opens, ", ")
 	return []access.Fix{fix}
@@ -191,20 +199,6 @@ func (j *judge) unshift(v *nsinspect.Volume) []access.Fix {
 	}}
 }
 
-// staleGrant says in which other range of the same user an unmapped owner is, "" when in none.
-func (j *judge) staleGrant(i int, c *Count) string {
-	uid, gid := j.containerMaps(i)
-	if !c.UID.Mapped() {
-		if owner := staleIn(j.SubUID, uid, c.Host.UID); owner != "" {
-			return owner
-		}
-	}
-	if !c.GID.Mapped() {
-		return staleIn(j.SubGID, gid, c.Host.GID)
-	}
-	return ""
-}
-
 // containerMaps are the maps that a container has or would have.
 func (j *judge) containerMaps(i int) (uid, gid idmap.Map) {
 	c := j.container(i)
@@ -212,27 +206,4 @@ func (j *judge) containerMaps(i int) (uid, gid idmap.Map) {
 		return maps.UID, maps.GID
 	}
 	return c.UIDMap, c.GIDMap
-}
-
-// staleIn names the grant that has id, of a user who has also granted what m maps.
-func staleIn(ids idmap.SubIDs, m idmap.Map, id idmap.Kernel) string {
-	if !id.Mapped() {
-		return ""
-	}
-	for i := range ids {
-		g := &ids[i]
-		if !has(g.Grant, id) {
-			continue
-		}
-		for k := range ids {
-			if ids[k].Owner == g.Owner && slices.ContainsFunc(m, func(e idmap.Extent) bool { return e.Outside.Mapped() && has(ids[k].Grant, e.Outside) }) {
-				return fmt.Sprintf("in the range %s:%v", g.Owner, g.Grant)
-			}
-		}
-	}
-	return ""
-}
-
-func has(g idmap.Grant, id idmap.Kernel) bool {
-	return id >= g.First && uint64(id)-uint64(g.First) < uint64(g.Count)
 }

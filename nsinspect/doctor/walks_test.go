@@ -204,6 +204,64 @@ func TestStaleSubID(t *testing.T) {
 	want(t, f, Unmapped)
 }
 
+// Files of an earlier range are given to the same places in the present one, and doctor has nothing to say of those.
+func TestStaleSubIDFix(t *testing.T) {
+	alice := func(first idmap.Kernel, count uint32) idmap.SubID {
+		return idmap.SubID{Owner: "alice", Grant: idmap.Grant{First: first, Count: count}}
+	}
+	stale := func(grants ...idmap.SubID) *Facts {
+		f := host()
+		inOwnUserNS(f)
+		f.SubUID = append(f.SubUID, grants...)
+		f.SubGID = f.SubUID
+		count(f, 300999, 300999)
+		f.Counts[0].Host.GID = 100005 // which the container has
+		f.Counts[0].GID = 5
+		return f
+	}
+	fixOf := func(f *Facts) []access.Fix {
+		t.Helper()
+		found := want(t, f, StaleSubID, "warning docker:web /data")
+		if len(found) == 0 {
+			return nil
+		}
+		return found[0].Fixes
+	}
+	f := stale(alice(300000, 65536))
+	fixes := fixOf(f)
+	if command := "find /srv/data -xdev -uid 300999 -gid 100005 -execdir chown -h -- 100999:100005 '{}' +"; len(fixes) != 1 || !slices.Equal(fixes[0].Commands, []string{command}) || !fixes[0].Proven {
+		t.Errorf("%+v", fixes)
+	}
+	f.Counts[0].Partial = true
+	if fixes := fixOf(f); len(fixes) != 1 || fixes[0].Proven {
+		t.Errorf("what was counted in part: %+v", fixes)
+	}
+	f.Counts[0].Host.UID, f.Counts[0].UID = 100999, 999
+	want(t, f, StaleSubID)
+
+	// What may have been another number, or is one that the container has not, is left to whoever knows.
+	f = stale(alice(300000, 65536), alice(500000, 65536))
+	shifted := append(shifted(), idmap.Extent{Inside: 65536, Outside: 500000, Count: 65536})
+	f.Snapshot.IDMaps[1].UID = shifted
+	if fixes := fixOf(f); len(fixes) > 0 {
+		t.Errorf("of two ranges: %+v", fixes)
+	}
+	f = stale(alice(300000, 65536))
+	f.Snapshot.IDMaps[1].UID = idmap.Map{{Inside: 0, Outside: 100000, Count: 500}}
+	if fixes := fixOf(f); len(fixes) > 0 {
+		t.Errorf("the container has no 999: %+v", fixes)
+	}
+	f = stale(alice(300000, 65536))
+	f.Counts[0].Host.GID, f.Counts[0].GID = 70000, idmap.UnmappedInside
+	if fixes := fixOf(f); len(fixes) > 0 {
+		t.Errorf("a group that no range has: %+v", fixes)
+	}
+	// Another part of the container's own range is no earlier one.
+	f = stale()
+	f.SubUID[0].Grant = idmap.Grant{First: 100000, Count: 300000}
+	want(t, f, StaleSubID)
+}
+
 func TestDoubleShift(t *testing.T) {
 	f := host()
 	inOwnUserNS(f)

@@ -20,10 +20,10 @@ import (
 //
 // A host process with a mount namespace of its own (many system services) is not a container.
 func Group(s *Snapshot, claims []Claim) {
-	g := grouper{s: s, byPID: make(map[int]int, len(s.Processes))}
+	g := grouper{s: s, pids: make([]int, len(s.Processes))}
 	for i := range s.Processes {
 		s.Processes[i].Container = -1
-		g.byPID[s.Processes[i].PID] = i
+		g.pids[i] = s.Processes[i].PID
 	}
 	g.readObserver()
 	g.claimed(claims)
@@ -38,8 +38,8 @@ const stateRunning = "running"
 type viewKey struct{ user, pid, mnt Inode }
 
 type grouper struct {
-	s     *Snapshot
-	byPID map[int]int // PID to index in s.Processes
+	s    *Snapshot
+	pids []int // of s.Processes: to search them goes through less memory than to search those
 
 	host      viewKey
 	hostDepth int // PID namespaces that the procfs shows the observer to be in
@@ -55,6 +55,14 @@ type group struct {
 	members []int
 }
 
+// index is where in s.Processes a process is, -1 when it is not there.
+func (g *grouper) index(pid int) int {
+	if i, ok := slices.BinarySearch(g.pids, pid); ok {
+		return i
+	}
+	return -1
+}
+
 func (g *grouper) readObserver() {
 	o := &g.s.Observer
 	g.host = viewKey{o.UserNS, o.PIDNS, o.MntNS}
@@ -63,7 +71,7 @@ func (g *grouper) readObserver() {
 		g.host.pid = o.ProcPIDNS // nsview is in a container and was given a procfs of the host
 		return
 	}
-	if i, ok := g.byPID[o.PID]; ok && g.s.Processes[i].Namespaces.PID == o.PIDNS {
+	if i := g.index(o.PID); i >= 0 && g.s.Processes[i].Namespaces.PID == o.PIDNS {
 		g.hostDepth = max(1, len(g.s.Processes[i].PIDs))
 	}
 }
@@ -89,8 +97,8 @@ func (g *grouper) claimed(claims []Claim) {
 			g.stopped = append(g.stopped, &claims[c])
 			continue
 		}
-		i, ok := g.byPID[claims[c].InitPID]
-		if !ok || g.s.Processes[i].StartTime != claims[c].StartTime || g.s.Processes[i].Container >= 0 {
+		i := g.index(claims[c].InitPID)
+		if i < 0 || g.s.Processes[i].StartTime != claims[c].StartTime || g.s.Processes[i].Container >= 0 {
 			continue
 		}
 		n := len(g.groups)
@@ -132,8 +140,8 @@ func (g *grouper) inherit() {
 		for found[at] == unknown {
 			found[at] = none // ends a walk in a circle
 			chain = append(chain, at)
-			up, ok := g.byPID[g.s.Processes[at].PPID]
-			if !ok {
+			up := g.index(g.s.Processes[at].PPID)
+			if up < 0 {
 				break
 			}
 			at = up
@@ -206,8 +214,8 @@ func (g *grouper) topmost(i int, known map[int]int) int {
 			break
 		}
 		chain = append(chain, top)
-		up, ok := g.byPID[g.s.Processes[top].PPID]
-		if !ok || !g.alike(top, up) {
+		up := g.index(g.s.Processes[top].PPID)
+		if up < 0 || !g.alike(top, up) {
 			break
 		}
 		top = up
@@ -242,7 +250,7 @@ func (g *grouper) bury(zombies []int) {
 	}
 	for _, i := range zombies {
 		n, ok := first[of(i)]
-		if up, has := g.byPID[g.s.Processes[i].PPID]; has && g.s.Processes[up].Container >= 0 && of(up) == of(i) {
+		if up := g.index(g.s.Processes[i].PPID); up >= 0 && g.s.Processes[up].Container >= 0 && of(up) == of(i) {
 			n, ok = g.s.Processes[up].Container, true
 		}
 		if !ok {
@@ -288,7 +296,7 @@ func (g *grouper) finish() {
 	}
 	for i := range g.s.Namespaces {
 		g.s.Namespaces[i].Container = nil
-		if at, ok := g.byPID[g.s.Namespaces[i].Leader]; ok && g.s.Processes[at].Container >= 0 {
+		if at := g.index(g.s.Namespaces[i].Leader); at >= 0 && g.s.Processes[at].Container >= 0 {
 			ref := g.s.Containers[g.s.Processes[at].Container].Ref()
 			g.s.Namespaces[i].Container = &ref
 		}

@@ -1,6 +1,7 @@
 package nsinspect
 
 import (
+	"iter"
 	"time"
 
 	"github.com/nsview/nsview/idmap"
@@ -57,10 +58,22 @@ type ProcessQuery struct {
 	Targets   []Target // those that the targets stand for; nil means those in containers
 	All       bool     // every process, when there are no targets
 	Ancestors bool     // also those that started them: an engine's daemon, shim, monitor
+	Gone      []int    // PIDs that are left out: they ended since
 }
 
 // ProcessList lists processes from both sides, by PID.
 func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
+	rows, count := s.ProcessRows(q)
+	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, count)}
+	for row := range rows {
+		list.Processes = append(list.Processes, *row)
+	}
+	return list
+}
+
+// ProcessRows are the rows of a ProcessList one after the other, and how many they are: all at a time take almost as much
+// memory as the snapshot. A row is valid until the next.
+func (s *Snapshot) ProcessRows(q ProcessQuery) (rows iter.Seq[*ProcessRow], count int) {
 	wanted := make([]bool, len(s.Processes)) // by index
 	for i := range s.Processes {
 		p := &s.Processes[i]
@@ -72,27 +85,46 @@ func (s *Snapshot) ProcessList(q ProcessQuery) *ProcessList {
 			}
 		}
 	}
-	roles := s.roles()
-	count := 0
+	for _, pid := range q.Gone {
+		if i := s.processIndex(pid); i >= 0 {
+			wanted[i] = false
+		}
+	}
 	for _, is := range wanted {
 		if is {
 			count++
 		}
 	}
-	list := &ProcessList{Report: s.Report("ProcessList"), Processes: make([]ProcessRow, 0, count)}
-	viewers := s.Viewers()
-	for i := range s.Processes {
-		if p := &s.Processes[i]; wanted[i] {
-			row := s.ProcessRow(p)
-			if p.Container >= 0 {
-				row.Viewer = viewers[p.Container]
+	return func(yield func(*ProcessRow) bool) {
+		roles, viewers := s.roles(), s.Viewers()
+		refs := make([]ContainerRef, len(s.Containers))
+		for i := range refs {
+			refs[i] = s.Containers[i].Ref()
+		}
+		var (
+			row   ProcessRow
+			ticks uint64
+		)
+		for i := range s.Processes {
+			p := &s.Processes[i]
+			if !wanted[i] {
+				continue
+			}
+			started := row.Started
+			if started == nil || p.StartTime != ticks {
+				started, ticks = s.Started(p), p.StartTime
+			}
+			s.fillRow(&row, p, started)
+			if p.Container >= 0 && p.Container < len(refs) {
+				row.Container, row.Viewer = &refs[p.Container], viewers[p.Container]
 			} else {
 				row.Role = roles[p.PID]
 			}
-			list.Processes = append(list.Processes, row)
+			if !yield(&row) {
+				return
+			}
 		}
-	}
-	return list
+	}, count
 }
 
 func (q *ProcessQuery) wants(p *Process) bool {
@@ -156,24 +188,29 @@ func (s *Snapshot) roles() map[int]*EngineRole {
 
 // ProcessRow is p from both sides.
 func (s *Snapshot) ProcessRow(p *Process) ProcessRow {
-	row := ProcessRow{
-		PID: p.PID, PPID: p.PPID, PIDs: p.PIDs, Comm: p.Comm, Args: p.Args, State: p.State, Namespaces: p.Namespaces,
-		Host:   HostIDs{UID: p.Cred.UID.Effective, GID: p.Cred.GID.Effective},
-		Inside: InsideIDs{UID: s.InsideUID(p, p.Cred.UID.Effective), GID: s.InsideGID(p, p.Cred.GID.Effective)},
-		Viewer: hostTarget,
-	}
-	row.Started = s.Started(p)
-	row.Age = s.age(row.Started)
-	if row.Args == nil {
-		row.Args = []string{}
-	}
-	row.Host.User, row.Host.Group = s.HostUser(row.Host.UID), s.HostGroup(row.Host.GID)
-	names := s.NamesAt(p.Names)
-	row.Inside.User, row.Inside.Group = userName(names, row.Inside.UID), groupName(names, row.Inside.GID)
+	var row ProcessRow
+	s.fillRow(&row, p, s.Started(p))
 	if c := s.ContainerOf(p); c != nil {
 		ref := c.Ref()
 		row.Container = &ref
 		row.Viewer = ref.String()
 	}
 	return row
+}
+
+// fillRow makes a row of p, all but its container.
+func (s *Snapshot) fillRow(row *ProcessRow, p *Process, started *time.Time) {
+	*row = ProcessRow{
+		PID: p.PID, PPID: p.PPID, PIDs: p.PIDs, Comm: p.Comm, Args: p.Args, State: p.State, Namespaces: p.Namespaces,
+		Host:    HostIDs{UID: p.Cred.UID.Effective, GID: p.Cred.GID.Effective},
+		Inside:  InsideIDs{UID: s.InsideUID(p, p.Cred.UID.Effective), GID: s.InsideGID(p, p.Cred.GID.Effective)},
+		Started: started, Age: s.age(started),
+		Viewer: hostTarget,
+	}
+	if row.Args == nil {
+		row.Args = []string{}
+	}
+	row.Host.User, row.Host.Group = s.HostUser(row.Host.UID), s.HostGroup(row.Host.GID)
+	names := s.NamesAt(p.Names)
+	row.Inside.User, row.Inside.Group = userName(names, row.Inside.UID), groupName(names, row.Inside.GID)
 }

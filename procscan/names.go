@@ -30,7 +30,7 @@ func (s *scanner) readNames(ctx context.Context) {
 	// The name service takes its time meanwhile.
 	host := make(chan nsinspect.NameTable, 1)
 	go func() { host <- s.hostNameTable() }()
-	roots, refused := s.nameRoots()
+	roots, of, refused := s.nameRoots()
 	tables := make([]*nsinspect.NameTable, len(roots))
 
 	var (
@@ -40,7 +40,7 @@ func (s *scanner) readNames(ctx context.Context) {
 	for range min(nameReaders, len(roots)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(roots); i = int(next.Add(1)) - 1 {
-				tables[i] = s.readRootNames(ctx, &roots[i])
+				tables[i] = s.readRootNames(ctx, &roots[i], of)
 			}
 		})
 	}
@@ -48,27 +48,31 @@ func (s *scanner) readNames(ctx context.Context) {
 	s.snap.Names = []nsinspect.NameTable{<-host}
 	s.snap.Observer.Names = 0
 	for i, t := range tables {
-		if t == nil {
-			continue
+		if roots[i].table = -1; t != nil {
+			roots[i].table = len(s.snap.Names)
+			s.snap.Names = append(s.snap.Names, *t)
 		}
-		for _, p := range roots[i].members {
-			s.snap.Processes[p].Names = len(s.snap.Names)
+	}
+	for i, n := range of {
+		if n >= 0 {
+			s.snap.Processes[i].Names = roots[n].table
 		}
-		s.snap.Names = append(s.snap.Names, *t)
 	}
 	s.gapRefusedNames(refused)
 }
 
 // nameRoot is the processes that share a root directory.
 type nameRoot struct {
-	mnt     nsinspect.Inode
-	root    string
-	members []int // indices in Snapshot.Processes
+	mnt   nsinspect.Inode
+	root  string
+	first int // index in Snapshot.Processes
+	table int // index in Snapshot.Names, -1 when its names are unknown
 }
 
-// nameRoots sorts the processes by root directory. Those with the host's have its names; refused are those whose root
-// the observer may not know.
-func (s *scanner) nameRoots() (roots []nameRoot, refused []int) {
+// nameRoots sorts the processes by root directory: of has an index in roots for each, -1 for those with the host's, which
+// have its names, and for those that are refused: the observer may not know their root.
+func (s *scanner) nameRoots() (roots []nameRoot, of []int32, refused []int) {
+	of = make([]int32, len(s.snap.Processes))
 	type key struct {
 		mnt  nsinspect.Inode
 		root string
@@ -77,7 +81,7 @@ func (s *scanner) nameRoots() (roots []nameRoot, refused []int) {
 	at := map[key]int{}
 	for i := range s.snap.Processes {
 		p := &s.snap.Processes[i]
-		p.Names = -1
+		p.Names, of[i] = -1, -1
 		k := key{p.Namespaces.Mnt, p.Root}
 		if k.mnt == 0 || k.root == "" {
 			if p.MountTable < 0 || p.MountTable >= len(s.snap.MountTables) {
@@ -100,17 +104,20 @@ func (s *scanner) nameRoots() (roots []nameRoot, refused []int) {
 		if !ok {
 			n = len(roots)
 			at[k] = n
-			roots = append(roots, nameRoot{mnt: k.mnt, root: k.root})
+			roots = append(roots, nameRoot{mnt: k.mnt, root: k.root, first: i})
 		}
-		roots[n].members = append(roots[n].members, i)
+		of[i] = int32(n)
 	}
-	return roots, refused
+	return roots, of, refused
 }
 
 // readRootNames reads the names of one root through the first of its processes that still has it. It is nil, with a gap
 // unless all the processes are gone, when the root cannot be read.
-func (s *scanner) readRootNames(ctx context.Context, r *nameRoot) *nsinspect.NameTable {
-	for _, i := range r.members {
+func (s *scanner) readRootNames(ctx context.Context, r *nameRoot, of []int32) *nsinspect.NameTable {
+	for i := r.first; i < len(of); i++ {
+		if of[i] != of[r.first] {
+			continue
+		}
 		p := &s.snap.Processes[i]
 		path := s.procPath(p.PID, "root")
 		names, err := InTime(ctx, nameDeadline, func() (rootNames, error) { return s.names.below(path) })

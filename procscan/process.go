@@ -24,6 +24,7 @@ type worker struct {
 	path     [unix.PathMax]byte
 	cgroups  map[string]string // one string for all processes of a cgroup
 	status   status
+	row      nsinspect.Process // of a follower, until it is known to be one
 	gaps     []nsinspect.Gap
 
 	at   atomic.Int64 // the row whose command line is being read, -1 none
@@ -92,9 +93,9 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	haveStatus := false
 	if s.briefFollowers() {
 		var follows bool
-		row := *p
-		if follows, haveStatus = w.follower(dir, pid, &row); follows {
-			*p = row
+		w.row = *p
+		if follows, haveStatus = w.follower(dir, pid, &w.row); follows {
+			*p = w.row
 			return complete
 		}
 	}

@@ -139,9 +139,15 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 		r.complete(i)
 	}
 	slices.Sort(r.seen)
-	for _, pid := range slices.Compact(slices.Sorted(slices.Values(append(r.again, pids...)))) {
-		if _, ok := slices.BinarySearch(r.seen, pid); ok || ctx.Err() != nil {
-			continue
+	for _, pid := range pids {
+		if _, ok := slices.BinarySearch(r.seen, pid); !ok {
+			r.again = append(r.again, pid)
+		}
+	}
+	slices.Sort(r.again)
+	for _, pid := range slices.Compact(r.again) {
+		if ctx.Err() != nil {
+			break
 		}
 		if dir, ok := w.open(pid); ok {
 			var p nsinspect.Process

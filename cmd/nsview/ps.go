@@ -162,21 +162,18 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	if failed && len(query.Targets) == 0 {
 		return &statusError{code: exitFailure, hint: psHabit(args)}
 	}
-	list, err := a.processList(ctx, s, query, details)
+	if err := a.addDetails(ctx, s, &query, details); err != nil {
+		return err
+	}
+	shown, err := a.printPS(out, f, s, query, o)
 	if err != nil {
 		return err
 	}
-	if err := sortRows(list.Processes, f.sort); err != nil {
-		return err
-	}
-	if err := a.printPS(out, f, list, o); err != nil {
-		return err
-	}
-	if interrupt == nil && len(list.Processes) == 0 && query.Targets == nil && !f.all && !a.structured() {
+	if interrupt == nil && shown == 0 && query.Targets == nil && !f.all && !a.structured() {
 		a.warn("no process is in a container, nor in another user or PID namespace than nsview")
 		fmt.Fprintln(a.err, "hint: nsview ps -A lists every process")
 	}
-	a.gaps(list.Gaps)
+	a.gaps(s.Gaps)
 	if interrupt != nil {
 		return a.interrupted(ctx)
 	}
@@ -186,41 +183,50 @@ func (a *app) ps(ctx context.Context, f *psFlags, args []string, out io.Writer, 
 	return nil
 }
 
-// processList is the list with those details of what it shows.
-func (a *app) processList(ctx context.Context, s *nsinspect.Snapshot, query nsinspect.ProcessQuery, details procscan.Fact) (*nsinspect.ProcessList, error) {
-	list := s.ProcessList(query)
-	if details == 0 || a.from != "" || len(list.Processes) == 0 {
-		return list, nil
+// addDetails reads those details of what the query shows, and leaves out what ended since.
+func (a *app) addDetails(ctx context.Context, s *nsinspect.Snapshot, query *nsinspect.ProcessQuery, details procscan.Fact) error {
+	if details == 0 || a.from != "" {
+		return nil
 	}
-	pids := make([]int, len(list.Processes))
-	for i := range list.Processes {
-		pids[i] = list.Processes[i].PID
+	rows, count := s.ProcessRows(*query)
+	if count == 0 {
+		return nil
 	}
-	gone, err := procscan.Details(ctx, s, procscan.Options{Proc: a.proc, HostRoot: a.hostRoot, Facts: details, PIDs: pids})
-	if err != nil {
-		return nil, err
+	pids := make([]int, 0, count)
+	for row := range rows {
+		pids = append(pids, row.PID)
 	}
-	list = s.ProcessList(query)
-	list.Processes = slices.DeleteFunc(list.Processes, func(r nsinspect.ProcessRow) bool { return slices.Contains(gone, r.PID) })
-	return list, nil
+	var err error
+	query.Gone, err = procscan.Details(ctx, s, procscan.Options{Proc: a.proc, HostRoot: a.hostRoot, Facts: details, PIDs: pids})
+	return err
 }
 
-func (a *app) printPS(out io.Writer, f *psFlags, list *nsinspect.ProcessList, o render.TableOptions) error {
+// printPS prints what the query shows, and says how many processes that is.
+func (a *app) printPS(out io.Writer, f *psFlags, s *nsinspect.Snapshot, query nsinspect.ProcessQuery, o render.TableOptions) (shown int, err error) {
+	rows, shown := s.ProcessRows(query)
+	var list *nsinspect.ProcessList
+	if a.structured() || f.tree || f.sort != "" {
+		list = s.ProcessList(query)
+		if err := sortRows(list.Processes, f.sort); err != nil {
+			return shown, err
+		}
+		rows = pointers(list.Processes)
+	}
 	if a.structured() {
-		return a.printData(out, list, list.Processes)
+		return shown, a.printData(out, list, list.Processes)
 	}
 	columns, err := pickColumns(f.columnList(a.output))
 	if err != nil {
-		return err
+		return shown, err
 	}
-	t := psRows(list.Processes, columns)
+	t := psRows(rows, shown, columns)
 	if f.tree {
 		t = psTree(list.Processes, t, o.ASCII)
 	}
 	if f.columnList(a.output) == psTable {
 		t.Narrow = columnsOf(t.Header, "CONTAINER", "USER", "CUSER", "CPID")
 	}
-	return t.Render(out, o)
+	return shown, t.Render(out, o)
 }
 
 // interval is how long --watch waits: seconds, or a duration with its unit.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"io"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -216,21 +217,32 @@ func commandLine(r *nsinspect.ProcessRow) string {
 	return strings.Join(r.Args, " ")
 }
 
-// psRows is the table of rows in those columns.
-func psRows(rows []nsinspect.ProcessRow, columns []psColumn) *render.Table {
-	t := &render.Table{}
+// psRows is the table of that many rows in those columns.
+func psRows(rows iter.Seq[*nsinspect.ProcessRow], count int, columns []psColumn) *render.Table {
+	t := &render.Table{Rows: make([][]string, 0, count)}
 	for i := range columns {
 		t.Header = append(t.Header, columns[i].header())
 	}
-	all := make([]string, len(rows)*len(columns))
-	for i := range rows {
-		cells := all[i*len(columns) : (i+1)*len(columns) : (i+1)*len(columns)]
-		for j := range columns {
-			cells[j] = columns[j].text(&rows[i])
+	all := make([]string, 0, count*len(columns))
+	for row := range rows {
+		start := len(all)
+		for i := range columns {
+			all = append(all, columns[i].text(row))
 		}
-		t.Rows = append(t.Rows, cells)
+		t.Rows = append(t.Rows, all[start:len(all):len(all)])
 	}
 	return t
+}
+
+// pointers yields what a list has.
+func pointers[T any](list []T) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for i := range list {
+			if !yield(&list[i]) {
+				return
+			}
+		}
+	}
 }
 
 // psTree hangs every process of the table flat below its parent; the last column draws the tree and says what a process

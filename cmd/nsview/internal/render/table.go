@@ -48,22 +48,34 @@ const (
 
 // Render writes the table.
 func (t *Table) Render(w io.Writer, o TableOptions) error {
-	header, rows := t.escaped(o)
-	if o.Width > 0 {
-		gone := t.leftOut(columnWidths(header, rows), o.Width)
-		var ends []int
-		for _, i := range t.KeepEnd {
-			ends = append(ends, i-countBelow(gone, i))
-		}
-		for _, i := range gone {
-			header = dropColumn(header, i)
-			for n := range rows {
-				rows[n] = dropColumn(rows[n], i)
-			}
-		}
-		t.cutColumns(header, rows, ends, o)
+	header := t.header(o)
+	if o.Width == 0 {
+		return t.write(w, o, header, t.Rows, t.cells)
 	}
-	widths := columnWidths(header, rows)
+	rows := t.escaped()
+	gone := t.leftOut(columnWidths(header, rows), o.Width)
+	var ends []int
+	for _, i := range t.KeepEnd {
+		ends = append(ends, i-countBelow(gone, i))
+	}
+	for _, i := range gone {
+		header = dropColumn(header, i)
+		for n := range rows {
+			rows[n] = dropColumn(rows[n], i)
+		}
+	}
+	t.cutColumns(header, rows, ends, o)
+	return t.write(w, o, header, rows, func(row, _ []string) []string { return row })
+}
+
+// write prints rows, each as cells has it.
+func (t *Table) write(w io.Writer, o TableOptions, header []string, rows [][]string, cells func(row, into []string) []string) error {
+	var into []string
+	widths := addWidths(nil, header)
+	for _, row := range rows {
+		into = cells(row, into)
+		widths = addWidths(widths, into)
+	}
 	out := bufio.NewWriterSize(w, outputBuffer)
 	var line []byte
 	write := func(cells []string, first bool) {
@@ -82,7 +94,8 @@ func (t *Table) Render(w io.Writer, o TableOptions) error {
 		write(header, true)
 	}
 	for _, row := range rows {
-		write(row, false)
+		into = cells(row, into)
+		write(into, false)
 	}
 	return out.Flush()
 }
@@ -103,31 +116,44 @@ func layOut(line []byte, cells []string, widths []int) []byte {
 	return bytes.TrimRight(line, " ")
 }
 
-func (t *Table) escaped(o TableOptions) (header []string, rows [][]string) {
-	if !o.NoHeaders {
-		for _, name := range t.Header {
-			if title := t.Titles[name]; title != "" {
-				name = title
-			}
-			header = append(header, Escape(name))
-		}
+func (t *Table) header(o TableOptions) []string {
+	if o.NoHeaders {
+		return nil
 	}
-	rows = make([][]string, len(t.Rows))
+	var header []string
+	for _, name := range t.Header {
+		if title := t.Titles[name]; title != "" {
+			name = title
+		}
+		header = append(header, Escape(name))
+	}
+	return header
+}
+
+// escaped are the rows as they are printed: copies, to be cut.
+func (t *Table) escaped() [][]string {
+	rows := make([][]string, len(t.Rows))
 	columns := len(t.Header)
-	cells := make([]string, len(t.Rows)*columns)
+	all := make([]string, len(t.Rows)*columns)
 	for i, row := range t.Rows {
-		rows[i] = cells[i*columns : (i+1)*columns : (i+1)*columns]
-		for j := range rows[i] {
-			rows[i][j] = "-"
-			if j < len(row) && row[j] != "" {
-				rows[i][j] = row[j]
-				if !t.Escaped {
-					rows[i][j] = Escape(row[j])
-				}
+		rows[i] = t.cells(row, all[i*columns:(i+1)*columns:(i+1)*columns])
+	}
+	return rows
+}
+
+// cells are those of a row as they are printed, one for each column. into is used for them where it is large enough.
+func (t *Table) cells(row, into []string) []string {
+	into = slices.Grow(into[:0], len(t.Header))[:len(t.Header)]
+	for i := range into {
+		into[i] = "-"
+		if i < len(row) && row[i] != "" {
+			into[i] = row[i]
+			if !t.Escaped {
+				into[i] = Escape(row[i])
 			}
 		}
 	}
-	return header, rows
+	return into
 }
 
 // Pick leaves only the columns of those names, in that order. The names are those of the header, in any case.
@@ -266,14 +292,20 @@ func (t *Table) cutColumns(header []string, rows [][]string, keepEnd []int, o Ta
 }
 
 func columnWidths(header []string, rows [][]string) []int {
-	var widths []int
-	for _, row := range append([][]string{header}, rows...) {
-		for len(widths) < len(row) {
-			widths = append(widths, 0)
-		}
-		for i, cell := range row {
-			widths[i] = max(widths[i], displaywidth.String(cell))
-		}
+	widths := addWidths(nil, header)
+	for _, row := range rows {
+		widths = addWidths(widths, row)
+	}
+	return widths
+}
+
+// addWidths widens columns for what a row has in them.
+func addWidths(widths []int, row []string) []int {
+	for len(widths) < len(row) {
+		widths = append(widths, 0)
+	}
+	for i, cell := range row {
+		widths[i] = max(widths[i], displaywidth.String(cell))
 	}
 	return widths
 }

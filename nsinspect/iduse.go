@@ -70,26 +70,37 @@ type IDOverlap struct {
 
 // IDOverlaps are all of them, by their first id. Maps of every id to itself overlap with everything and are left out.
 func IDOverlaps(uses []IDUse) []IDOverlap {
-	var found []IDOverlap
-	for a := range uses {
-		for b := a + 1; b < len(uses); b++ {
-			if uses[a].Identity() || uses[b].Identity() {
-				continue
-			}
-			for _, x := range uses[a].Map {
-				for _, y := range uses[b].Map {
-					if !x.Outside.Mapped() || !y.Outside.Mapped() {
-						continue
-					}
-					first := max(uint64(x.Outside), uint64(y.Outside))
-					end := min(uint64(x.Outside)+uint64(x.Count), uint64(y.Outside)+uint64(y.Count))
-					if first < end {
-						found = append(found, IDOverlap{First: first, Count: end - first, A: a, B: b})
-					}
-				}
+	type extent struct {
+		first, end uint64
+		use        int
+	}
+	var all []extent
+	for i := range uses {
+		if uses[i].Identity() {
+			continue
+		}
+		for _, e := range uses[i].Map {
+			if e.Outside.Mapped() && e.Count > 0 {
+				all = append(all, extent{uint64(e.Outside), uint64(e.Outside) + uint64(e.Count), i})
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b IDOverlap) int { return cmp.Compare(a.First, b.First) })
+	slices.SortFunc(all, func(a, b extent) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.use, b.use), cmp.Compare(a.end, b.end))
+	})
+	var found []IDOverlap
+	var open []extent // those that began before and have not ended
+	for _, e := range all {
+		open = slices.DeleteFunc(open, func(o extent) bool { return o.end <= e.first })
+		for _, o := range open {
+			if o.use != e.use {
+				found = append(found, IDOverlap{First: e.first, Count: min(o.end, e.end) - e.first, A: min(o.use, e.use), B: max(o.use, e.use)})
+			}
+		}
+		open = append(open, e)
+	}
+	slices.SortStableFunc(found, func(a, b IDOverlap) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B))
+	})
 	return found
 }

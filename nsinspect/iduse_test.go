@@ -1,6 +1,9 @@
 package nsinspect
 
 import (
+	order "cmp"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,5 +36,43 @@ func TestIDUses(t *testing.T) {
 	}
 	if len(IDUses(rows, true)) != 0 {
 		t.Error("containers without a gid map have one")
+	}
+}
+
+// All overlaps are found, as comparing each extent with each other finds them.
+func TestIDOverlapsOfMany(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var uses []IDUse
+		for range 4 {
+			var m idmap.Map
+			next := uint32(0)
+			for inside := range random.Uint32N(6) {
+				next += random.Uint32N(20)
+				e := idmap.Extent{Inside: idmap.Inside(inside * 100), Outside: idmap.Kernel(next), Count: 1 + random.Uint32N(30)}
+				m, next = append(m, e), next+e.Count
+			}
+			random.Shuffle(len(m), func(i, j int) { m[i], m[j] = m[j], m[i] })
+			uses = append(uses, IDUse{Map: m})
+		}
+		var want []IDOverlap
+		for a := range uses {
+			for b := a + 1; b < len(uses); b++ {
+				for _, x := range uses[a].Map {
+					for _, y := range uses[b].Map {
+						first, end := max(x.Outside, y.Outside), min(x.Outside+idmap.Kernel(x.Count), y.Outside+idmap.Kernel(y.Count))
+						if first < end {
+							want = append(want, IDOverlap{First: uint64(first), Count: uint64(end - first), A: a, B: b})
+						}
+					}
+				}
+			}
+		}
+		slices.SortFunc(want, func(a, b IDOverlap) int {
+			return order.Or(order.Compare(a.First, b.First), order.Compare(a.A, b.A), order.Compare(a.B, b.B))
+		})
+		if diff := cmp.Diff(want, IDOverlaps(uses)); diff != "" {
+			t.Fatalf("%v: %s", uses, diff)
+		}
 	}
 }

@@ -186,3 +186,45 @@ func TestAxis(t *testing.T) {
 		}
 	}
 }
+
+// A part of a number line is dashed where no band is, also after one that ends within another.
+func TestLine(t *testing.T) {
+	bands := []Band{{Inside: 200, Count: 10}, {Inside: 10, Count: 10}, {Inside: 0, Count: 100}, {Inside: 210, Count: 5}}
+	first := func(b Band) uint64 { return b.Inside }
+	r := &Ribbons{Bands: bands}
+	inside, _ := r.axes(0)
+	var s svgWriter
+	s.line(inside, 0, bands, first)
+	var got []string
+	for line := range strings.Lines(s.body.String()) {
+		got = append(got, strings.Split(line, `"`)[1])
+	}
+	if want := "axis axis axis gap axis axis"; strings.Join(got, " ") != want { // 0 10 20 100 200 210 215
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
+// As many extents as the kernel takes, of as many maps as a host with a user namespace for each container has.
+func BenchmarkRibbons(b *testing.B) {
+	const maps, extents = 80, 340
+	r := &Ribbons{}
+	for m := range uint64(maps) {
+		for e := range uint64(extents) {
+			r.Bands = append(r.Bands, Band{Inside: e * 200, Outside: 1_000_000 + (m*extents+e)*200, Count: 100, Label: fmt.Sprint("docker:", m), Color: int(m)})
+		}
+	}
+	b.Run("svg", func(b *testing.B) {
+		for b.Loop() {
+			if err := r.SVG(io.Discard, true); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("mermaid", func(b *testing.B) {
+		for b.Loop() {
+			if err := r.Graph().Mermaid(io.Discard); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -107,12 +107,8 @@ func (r *Ribbons) SVG(w io.Writer, alone bool) error {
 	s.text(outsideX, top-18, "strong", "middle", "outside")
 	inside, outside := r.axes(top)
 	labels, marked := s.bands(r.Bands, inside, outside), []string(nil)
-	s.line(inside, insideX, func(id uint64) bool {
-		return slices.ContainsFunc(r.Bands, func(b Band) bool { return within(id, b.Inside, b.Count) })
-	})
-	s.line(outside, outsideX, func(id uint64) bool {
-		return slices.ContainsFunc(r.Bands, func(b Band) bool { return within(id, b.Outside, b.Count) })
-	})
+	s.line(inside, insideX, r.Bands, func(b Band) uint64 { return b.Inside })
+	s.line(outside, outsideX, r.Bands, func(b Band) uint64 { return b.Outside })
 	s.numbers(inside, insideX-8, "end", r.Bands, func(b Band) uint64 { return b.Inside })
 	s.numbers(outside, numberX, "start", r.Bands, func(b Band) uint64 { return b.Outside })
 	for _, o := range r.Overlaps {
@@ -210,10 +206,16 @@ func (s *svgWriter) labels(labels []label, top float64) {
 }
 
 // line draws a number line; parts that belong to nobody are dashed.
-func (s *svgWriter) line(a *axis, x float64, covered func(uint64) bool) {
+func (s *svgWriter) line(a *axis, x float64, bands []Band, first func(Band) uint64) {
+	bands = slices.SortedFunc(slices.Values(bands), func(a, b Band) int { return cmp.Compare(first(a), first(b)) })
+	end := uint64(0) // of the bands that begin where a part does, or before
 	for i := 1; i < len(a.at); i++ {
+		for len(bands) > 0 && first(bands[0]) <= a.at[i-1] {
+			end = max(end, first(bands[0])+bands[0].Count)
+			bands = bands[1:]
+		}
 		class := "gap"
-		if covered(a.at[i-1]) {
+		if a.at[i-1] < end {
 			class = "axis"
 		}
 		s.add(`<path class="%s" d="M%.1f %.1fV%.1f"/>`, class, x, a.y[i-1], a.y[i])

@@ -119,7 +119,7 @@ func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 		return procscan.Names | procscan.Args
 	}
 	var facts procscan.Fact
-	brief := true
+	brief, followers := true, procscan.Followers
 	for name := range strings.SplitSeq(f.columnList(output)+","+f.sort, ",") {
 		switch strings.ToLower(strings.Trim(name, "+- ")) {
 		case "args":
@@ -130,10 +130,12 @@ func (f *psFlags) facts(output string, structured bool) procscan.Fact {
 			facts |= procscan.GroupNames
 		case "netns", "utsns", "ipcns", "cgroupns", "timens":
 			brief = false
+		case "start", "elapsed":
+			followers = 0 // they are read without
 		}
 	}
 	if brief {
-		facts |= procscan.Brief | procscan.Followers
+		facts |= procscan.Brief | followers
 	}
 	return facts
 }

@@ -3,10 +3,16 @@ package main
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/procscan/proctest"
 )
 
 func TestTimesForPeople(t *testing.T) {
@@ -64,6 +70,39 @@ func TestStartedByTheClock(t *testing.T) {
 		at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(out)))
 		if err != nil || at.Before(before.Add(-tick)) || at.After(after.Add(tick)) {
 			t.Errorf("%s: started at %s (%v), and was between %v and %v", way, out, err, before, after)
+		}
+	}
+}
+
+// The columns of a start time have it of every process, also of those that ps reads briefly where nobody asks for it.
+func TestStartOfWhoStandsBehindPID1(t *testing.T) {
+	proctest.NeedRoot(t)
+	cmd := exec.Command("/bin/sh", "-c", "for i in 1 2 3; do sleep 60 & done; wait")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // with which the child would end
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var out []byte
+	var err error
+	var elapsed []string // of the children
+	if !proctest.Within(10*time.Second, func() bool {
+		out, err = exec.Command("nsview", "ps", "-A", "--source", "proc", "--no-headers", "-O", "ppid,comm,elapsed").Output()
+		elapsed = nil
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); f[0] == strconv.Itoa(cmd.Process.Pid) && f[1] == "sleep" {
+				elapsed = append(elapsed, f[2])
+			}
+		}
+		return err != nil || len(elapsed) == 3
+	}) || err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, e := range elapsed {
+		if !strings.HasPrefix(e, "00:") {
+			t.Errorf("it runs for %s", e)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed" // the schema of SARIF
 	"encoding/json"
 	"errors"
 	"flag"
@@ -247,11 +248,50 @@ func validJSON(command string, out io.Reader) error {
 	}
 }
 
-// checkedMain is nsview for the scripts: whatever it prints as JSON, in any script, must be what the schema says.
+// sarifSchema is OASIS's schema of SARIF.
+//
+//go:embed internal/ci/testdata/sarif-schema-2.1.0.json
+var sarifSchema []byte
+
+// validSARIF holds a SARIF log to its schema. A command that failed printed none.
+func validSARIF(_ string, out io.Reader) error {
+	text, err := io.ReadAll(out)
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	log, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(sarifSchema))
+	if err != nil {
+		return err
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("sarif.json", doc); err != nil {
+		return err
+	}
+	schema, err := c.Compile("sarif.json")
+	if err != nil {
+		return err
+	}
+	return schema.Validate(log)
+}
+
+// checkedMain is nsview for the scripts: whatever it prints as JSON or SARIF, in any script, must be what the schema says.
 func checkedMain() {
-	if runner.IsStage(os.Args) || !slices.ContainsFunc(os.Args, func(arg string) bool {
-		return slices.Contains([]string{"json", "jsonl", "--batch", "-ojson", "-ojsonl", "--output=json"}, arg)
-	}) || len(os.Args) < 2 || os.Args[1] == "run" && !slices.Contains(os.Args, "--dry-run") || slices.Contains(os.Args, "--watch") {
+	asked := func(words ...string) bool {
+		return slices.ContainsFunc(os.Args, func(arg string) bool { return slices.Contains(words, arg) })
+	}
+	var valid func(command string, out io.Reader) error
+	switch {
+	case asked("json", "jsonl", "--batch", "-ojson", "-ojsonl", "--output=json"):
+		valid = validJSON
+	case asked("sarif"):
+		valid = validSARIF
+	}
+	if runner.IsStage(os.Args) || valid == nil || len(os.Args) < 2 || os.Args[1] == "run" && !slices.Contains(os.Args, "--dry-run") || slices.Contains(os.Args, "--watch") {
 		main()
 		return
 	}
@@ -259,8 +299,8 @@ func checkedMain() {
 	var printed bytes.Buffer
 	code := run(ctx, os.Args, os.Stdin, io.MultiWriter(os.Stdout, &printed), os.Stderr)
 	stop()
-	if err := validJSON(os.Args[1], &printed); err != nil && ctx.Err() == nil {
-		fmt.Fprintf(os.Stderr, "what was printed is not what docs/schema says: %v\n", err)
+	if err := valid(os.Args[1], &printed); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(os.Stderr, "what was printed is not what its schema says: %v\n", err)
 		code = 99
 	}
 	os.Exit(code)
@@ -272,6 +312,14 @@ func TestSchemaRefuses(t *testing.T) {
 		`"namespaces":{"user":1,"pid":1,"pid_for_children":1,"mnt":1,"net":1,"uts":1,"ipc":1,"cgroup":1,"time":null,"time_for_children":1},"container":null,"viewer":"host","role":null`
 	if err := validJSON("ps", strings.NewReader("{"+process+"}\n{"+process+"}")); err != nil {
 		t.Errorf("a process is refused: %v", err)
+	}
+	for what, text := range map[string]string{
+		"another version": `{"version":"2.0.0","runs":[]}`, "no runs": `{"version":"2.1.0"}`, "no JSON": "{",
+		"a level that is none": `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"nsview"}},"results":[{"level":"fatal","message":{"text":""}}]}]}`,
+	} {
+		if validSARIF("doctor", strings.NewReader(text)) == nil {
+			t.Errorf("SARIF with %s is valid", what)
+		}
 	}
 	for what, text := range map[string]string{
 		"a key too many":      "{" + process + `,"more":1}`,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,7 @@ func TestMain(m *testing.M) {
 //
 // and these conditions, which fail the script where NSVIEW_TEST_REQUIRE wants them: [root] and [ordinary], [busybox] for
 // a static one in $BUSYBOX, and [grant] for a user whom newuidmap lets map more than its own ids.
-// [git] is for the program, [fuse], [landlock] and [tracefs] are what the kernel has; [protected_regular] and [protected_hardlinks]
+// [git] and [xmllint] are for the programs, [fuse], [landlock] and [tracefs] are what the kernel has; [protected_regular] and [protected_hardlinks]
 // are how the host is set up: tests do not change it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
@@ -72,6 +73,11 @@ func scriptParams(dir string) testscript.Params {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			xsd, err := filepath.Abs("internal/ci/testdata/junit-10.xsd")
+			if err != nil {
+				return err
+			}
+			env.Setenv("JUNIT_XSD", xsd)
 			env.Setenv("LC_ALL", "C.UTF-8")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SELF", strconv.Itoa(os.Getpid()))
@@ -86,7 +92,7 @@ func scriptParams(dir string) testscript.Params {
 		Condition: func(name string) (bool, error) {
 			have, known := map[string]bool{
 				"root": os.Geteuid() == 0, "ordinary": os.Geteuid() != 0, "busybox": busybox() != "",
-				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"), "git": haveProgram("git"),
+				"landlock": haveLandlock(), "fuse": haveDevice("/dev/fuse"), "git": haveProgram("git"), "xmllint": haveProgram("xmllint"),
 				"tracefs":           haveTracefs(),
 				"grant":             granted("/etc/subuid") != "" && granted("/etc/subgid") != "",
 				"protected_regular": sysctl("fs/protected_regular") > 0, "protected_hardlinks": sysctl("fs/protected_hardlinks") > 0,

@@ -15,14 +15,14 @@ import (
 type followers struct {
 	mu    sync.Mutex
 	views map[nsView]int32
-	of    map[int]int32 // by PID: the view of PID 1 and of those behind it
+	of    map[int32]int32 // by PID: the view of PID 1 and of those behind it
 }
 
 // nsView is what makes processes see ids, PIDs and files alike.
 type nsView struct{ user, pid, mnt nsinspect.Inode }
 
 func newFollowers() *followers {
-	return &followers{views: map[nsView]int32{}, of: map[int]int32{}}
+	return &followers{views: map[nsView]int32{}, of: map[int32]int32{}}
 }
 
 // viewOf is where a process sees ids, PIDs and files, false when that is not wholly known.
@@ -44,7 +44,7 @@ func (f *followers) lead(p *nsinspect.Process) {
 		n = int32(len(f.views))
 		f.views[view] = n
 	}
-	f.of[p.PID] = n
+	f.of[int32(p.PID)] = n
 }
 
 // follow reports whether a process stands behind PID 1, which with its parent has to be known already.
@@ -55,11 +55,11 @@ func (f *followers) follow(p *nsinspect.Process) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, known := f.of[p.PPID]
+	n, known := f.of[int32(p.PPID)]
 	if at, led := f.views[view]; !known || !led || at != n {
 		return false
 	}
-	f.of[p.PID] = n
+	f.of[int32(p.PID)] = n
 	return true
 }
 

@@ -55,7 +55,7 @@ func (s *scanner) pids(many chan<- struct{}) ([]int, error) {
 		return nil, &os.PathError{Op: "open", Path: s.opts.Proc, Err: err}
 	}
 	defer unix.Close(fd)
-	pids, err := numericNames(fd, func(n int) {
+	pids, err := numericNames(fd, s.countProcesses(), func(n int) {
 		if n >= iterFrom && many != nil {
 			close(many)
 			many = nil

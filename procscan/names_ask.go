@@ -14,7 +14,7 @@ const (
 	getents = 2
 
 	// fewIDs is from how many ids on a getent is worth its start, which takes as long as 20 ids do.
-	fewIDs = 100
+	fewIDs = 200
 
 	// maxKeys is how many ids one getent gets: 12 bytes each are far from the limit of execve(2).
 	maxKeys = 50_000

@@ -86,14 +86,14 @@ func (w *worker) tasks(dir int) ([]int, error) {
 		return nil, &fs.PathError{Op: "open", Path: "task", Err: err}
 	}
 	defer unix.Close(fd)
-	return numericNames(fd, nil)
+	return numericNames(fd, 0, nil)
 }
 
-// numericNames lists the entries of a directory of procfs that are numbers, sorted. It calls grown, unless that is nil,
-// with how many there are so far.
-func numericNames(fd int, grown func(int)) ([]int, error) {
+// numericNames lists the entries of a directory of procfs that are numbers, about that many, sorted. It calls grown, unless
+// that is nil, with how many there are so far.
+func numericNames(fd, about int, grown func(int)) ([]int, error) {
 	var (
-		numbers []int
+		numbers = make([]int, 0, about)
 		names   []string
 		buf     [32 << 10]byte
 	)

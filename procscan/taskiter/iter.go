@@ -6,6 +6,7 @@ package taskiter
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -139,32 +140,66 @@ func (it *Iterator) Each(f func(*Record) error) error {
 		return fmt.Errorf("open the BPF iterator: %w", err)
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, recordSize*144) // as much as the kernel makes at once, 8 pages and the beginning of a record
+	full, free := make(chan []byte, chunks), make(chan []byte, chunks)
+	for range chunks {
+		free <- make([]byte, 0, chunkSize)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- readChunks(fd, free, full) }()
 	r := Record{shape: it.shape, comms: map[string]string{}}
-	for have := 0; ; {
-		n, err := unix.Read(fd, buf[have:])
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-			continue
+	for chunk := range full {
+		for at := 0; at < len(chunk) && err == nil; at += recordSize {
+			r.b = chunk[at : at+recordSize]
+			err = f(&r)
 		}
 		if err != nil {
-			return fmt.Errorf("read the BPF iterator: %w", err)
+			break
 		}
-		if n == 0 {
-			if have > 0 {
-				return errors.New("read the BPF iterator: the last record is cut short")
+		free <- chunk
+	}
+	close(free)
+	return cmp.Or(err, <-ended)
+}
+
+// While the records of one chunk are looked at, the kernel makes those of the next, on another processor.
+const (
+	chunks    = 3
+	chunkSize = recordSize * 256
+	kernelHas = 8 << 12 // as much as the kernel makes at once: 8 pages
+)
+
+// readChunks reads records into chunks that are free, and passes on those that are full: whole records. It ends with the
+// file, or when no more chunks are free.
+func readChunks(fd int, free <-chan []byte, full chan<- []byte) error {
+	defer close(full)
+	var rest [recordSize]byte // the beginning of a record
+	have := 0                 // of rest
+	for chunk := range free {
+		chunk = append(chunk[:0], rest[:have]...)
+		n := 1
+		for n > 0 && cap(chunk)-len(chunk) >= kernelHas {
+			var err error
+			n, err = unix.Read(fd, chunk[len(chunk):cap(chunk)])
+			switch {
+			case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
+				n = 1 // again
+				continue
+			case err != nil:
+				return fmt.Errorf("read the BPF iterator: %w", err)
 			}
+			chunk = chunk[:len(chunk)+n]
+		}
+		have = copy(rest[:], chunk[len(chunk)/recordSize*recordSize:])
+		full <- chunk[:len(chunk)-have]
+		switch {
+		case n > 0:
+		case have > 0:
+			return errors.New("read the BPF iterator: the last record is cut short")
+		default:
 			return nil
 		}
-		have += n
-		at := 0
-		for ; have-at >= recordSize; at += recordSize {
-			r.b = buf[at : at+recordSize]
-			if err := f(&r); err != nil {
-				return err
-			}
-		}
-		have = copy(buf, buf[at:have])
 	}
+	return nil
 }
 
 // Record is one process.

@@ -1,8 +1,12 @@
 package taskiter
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -94,5 +98,59 @@ func BenchmarkTypes(b *testing.B) {
 			b.Fatal(err)
 		}
 		types.release()
+	}
+}
+
+func TestEachEndsWithTheFirstError(t *testing.T) {
+	it := load(t)
+	enough := errors.New("enough")
+	calls := 0
+	if err := it.Each(func(*Record) error { calls++; return enough }); !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+}
+
+// Records come whole and in order, however the kernel cuts them.
+func TestReadChunks(t *testing.T) {
+	const records = 3 * chunks * chunkSize / recordSize
+	text := make([]byte, records*recordSize)
+	for i := range records {
+		binary.NativeEndian.PutUint32(text[i*recordSize:], uint32(i))
+	}
+	for _, tt := range []struct {
+		cut   int // bytes that are missing at the end
+		fails bool
+	}{{0, false}, {1, true}, {recordSize, false}} {
+		out, in, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for b := range slices.Chunk(text[:len(text)-tt.cut], 1000) {
+				_, _ = in.Write(b)
+			}
+			_ = in.Close()
+		}()
+		full, free := make(chan []byte, chunks), make(chan []byte, chunks)
+		for range chunks {
+			free <- make([]byte, 0, chunkSize)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- readChunks(int(out.Fd()), free, full) }()
+		var got []byte
+		for chunk := range full {
+			if len(chunk)%recordSize != 0 {
+				t.Errorf("a chunk of %d bytes", len(chunk))
+			}
+			got = append(got, chunk...)
+			free <- chunk
+		}
+		if err := <-ended; (err != nil) != tt.fails {
+			t.Errorf("%d bytes cut: %v", tt.cut, err)
+		}
+		if whole := (len(text) - tt.cut) / recordSize * recordSize; !bytes.Equal(got, text[:whole]) {
+			t.Errorf("%d bytes cut: %d bytes, want %d, or not the same", tt.cut, len(got), whole)
+		}
+		_ = out.Close()
 	}
 }

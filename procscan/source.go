@@ -144,7 +144,9 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 			r.again = append(r.again, pid)
 		}
 	}
+	sortByPID(r.rows)
 	slices.Sort(r.again)
+	var more []nsinspect.Process
 	for _, pid := range slices.Compact(r.again) {
 		if ctx.Err() != nil {
 			break
@@ -152,15 +154,14 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 		if dir, ok := w.open(pid); ok {
 			var p nsinspect.Process
 			if w.process(dir, pid, &p) {
-				r.rows = append(r.rows, p)
+				more = append(more, p)
 			}
 			_ = unix.Close(dir)
 		}
 	}
 	s.addGaps(w.gaps)
 	w.gaps = nil
-	sortByPID(r.rows)
-	return r.rows, nil
+	return mergeByPID(r.rows, more), nil
 }
 
 // sortByPID orders processes. The iterator goes by PID, so that mostly nothing is to be done; rows are large, and not
@@ -172,6 +173,22 @@ func sortByPID(rows []nsinspect.Process) {
 			return
 		}
 	}
+}
+
+// mergeByPID adds more to rows; both are in order. Rows are large and many, and more are few: each row is moved once, where
+// sorting would move all of them once for each of more.
+func mergeByPID(rows, more []nsinspect.Process) []nsinspect.Process {
+	at := len(rows) - 1
+	rows = append(rows, more...)
+	for to := len(rows) - 1; len(more) > 0; to-- {
+		if last := len(more) - 1; at < 0 || rows[at].PID <= more[last].PID {
+			rows[to], more = more[last], more[:last]
+			continue
+		}
+		rows[to] = rows[at]
+		at--
+	}
+	return rows
 }
 
 // add takes a record.

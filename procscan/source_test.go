@@ -81,6 +81,27 @@ func TestSourcesAgree(t *testing.T) {
 	}
 }
 
+// What procfs adds to what the iterator found comes where its PID belongs, whatever is on either side.
+func TestMergeByPID(t *testing.T) {
+	rows := func(pids []int) []nsinspect.Process {
+		var out []nsinspect.Process
+		for _, pid := range pids {
+			out = append(out, nsinspect.Process{PID: pid})
+		}
+		return out
+	}
+	for _, test := range [][2][]int{{{}, {}}, {{}, {3}}, {{3}, {}}, {{2, 3}, {1}}, {{1, 2}, {3}}, {{2, 4, 6, 8}, {1, 5, 9}}, {{5}, {1, 2, 3, 7}}} {
+		want := slices.Sorted(slices.Values(slices.Concat(test[0], test[1])))
+		var got []int
+		for _, p := range mergeByPID(rows(test[0]), rows(test[1])) {
+			got = append(got, p.PID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v and %v make %v", test[0], test[1], got)
+		}
+	}
+}
+
 // plainProcess is a process with what its indices stand for.
 type plainProcess struct {
 	nsinspect.Process

@@ -86,8 +86,10 @@ func (st *stage) run() error {
 	for _, fd := range append([]int{st.parent.fd, st.file, st.Root, st.JoinMnt}, st.Trees...) {
 		closeOnExec(fd)
 	}
-	if err := st.parent.send(message{Kind: "hello"}); err != nil {
-		return err
+	if st.plan.Nsenter != "" {
+		if err := st.parent.send(message{Kind: "hello"}); err != nil {
+			return err
+		}
 	}
 	if err := st.await("mapped"); err != nil {
 		return err

@@ -77,6 +77,55 @@ func (r *start) run() error {
 	if err != nil {
 		return err
 	}
+	if p.Nsenter == "" {
+		r.stage = r.child
+	} else if err := r.meet(); err != nil {
+		return err
+	}
+	pid := r.stage
+	r.container.PID = pid
+	if r.container.StartTime, err = startTime(pid); err != nil {
+		return err
+	}
+	// All while the stage still starts: it is not waited for but where it has something to say.
+	if err := p.writeMaps(pid); err != nil {
+		return err
+	}
+	if err := r.tell("mapped"); err != nil {
+		return err
+	}
+	if !p.keeps() {
+		if err := r.tell("go"); err != nil {
+			return err
+		}
+	}
+	if err := r.hear("ready"); err != nil {
+		return err
+	}
+	if p.keeps() {
+		if err := r.keep(); err != nil {
+			return err
+		}
+		if err := r.tell("go"); err != nil {
+			return err
+		}
+	}
+	if p.Spec.Init {
+		if err := r.hear("running"); err != nil {
+			return err
+		}
+		go r.container.watchInit(r.parent)
+		r.parent.fd = -1
+	} else if err := r.hear(""); err != nil {
+		// The stage's end of the socket is closed when it executes the command.
+		return err
+	}
+	r.container.signal.forwardTo(pid)
+	return nil
+}
+
+// meet waits for the stage that nsenter becomes, and starts: it says by which PID this process numbers it.
+func (r *start) meet() error {
 	m, pid, err := r.parent.receive()
 	if err != nil {
 		return r.died(err)
@@ -89,32 +138,11 @@ func (r *start) run() error {
 		_ = reap(r.child) // nsenter, and the stage that it became, have done their part
 		r.child = 0
 	}
-	r.container.PID = pid
-	if r.container.StartTime, err = startTime(pid); err != nil {
-		return err
-	}
-	if err := p.writeMaps(pid); err != nil {
-		return err
-	}
-	if err := r.say("mapped", "ready"); err != nil {
-		return err
-	}
-	if err := r.keep(); err != nil {
-		return err
-	}
-	if p.Spec.Init {
-		if err := r.say("go", "running"); err != nil {
-			return err
-		}
-		go r.container.watchInit(r.parent)
-		r.parent.fd = -1
-	} else if err := r.say("go", ""); err != nil {
-		// The stage's end of the socket is closed when it executes the command.
-		return err
-	}
-	r.container.signal.forwardTo(pid)
 	return nil
 }
+
+// keeps reports whether anything is written down before the command starts.
+func (p *Plan) keeps() bool { return p.Spec.Report || p.Spec.Pin != "" || p.Spec.Name != "" }
 
 // keep writes down what is to be found later: the pins and the state file.
 func (r *start) keep() error {
@@ -144,11 +172,16 @@ func (r *start) keep() error {
 	return nil
 }
 
-// say sends kind to the stage and waits for its answer, or, with want "", for the end of the socket.
-func (r *start) say(kind, want string) error {
-	if err := r.parent.send(message{Kind: kind}); err != nil {
+// tell sends kind to the stage. Where the stage has ended, what is heard next says why.
+func (r *start) tell(kind string) error {
+	if err := r.parent.send(message{Kind: kind}); err != nil && !errors.Is(err, unix.EPIPE) {
 		return r.died(err)
 	}
+	return nil
+}
+
+// hear waits for the stage to say want, or, with "", for the end of the socket.
+func (r *start) hear(want string) error {
 	m, _, err := r.parent.receive()
 	switch {
 	case want == "" && errors.Is(err, io.EOF):

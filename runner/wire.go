@@ -72,10 +72,11 @@ func (c channel) send(m message) error {
 	return retried(func() error { return unix.Sendmsg(c.fd, b, nil, nil, unix.MSG_NOSIGNAL) })
 }
 
-// retried makes a system call until no signal interrupts it.
+// retried makes a system call until no signal interrupts it. That the other end was closed before it had read everything is
+// told once, before what it had to say itself (sk_err in net/unix/af_unix.c), and is not asked here.
 func retried(call func() error) error {
 	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
+		if err := call(); !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNRESET) {
 			return err
 		}
 	}
@@ -94,9 +95,6 @@ func (c channel) receive() (m message, pid int, err error) {
 		})
 	}
 	if err != nil {
-		if errors.Is(err, unix.ECONNRESET) {
-			err = io.EOF
-		}
 		return message{}, 0, err
 	}
 	if n == 0 {

@@ -187,6 +187,9 @@ func (p *Program) flag(names ...string) string {
 
 // quoteGlob is a path as a glob pattern that matches only it.
 func quoteGlob(name string) string {
+	if !strings.ContainsAny(name, globMeta) {
+		return name
+	}
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
 

@@ -16,13 +16,21 @@ type listing struct {
 	done chan struct{} // closed when pids and err are set
 }
 
-// list begins to list the processes. It is over before the scanner is closed only for who waits.
+// list begins to list the processes. It is over before the scanner is closed only for who waits. Few are listed at once:
+// a thread takes longer to start.
 func (s *scanner) list() *listing {
 	l := &listing{many: make(chan struct{}), done: make(chan struct{})}
-	go func() {
+	list := func() {
 		defer close(l.done)
 		l.pids, l.err = s.pids(l.many)
-	}()
+	}
+	// All tasks of the PID namespace's host (sysinfo(2)), modulo 65536: where that says too little it takes a little longer.
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil && info.Procs < iterFrom {
+		list()
+	} else {
+		go list()
+	}
 	return l
 }
 

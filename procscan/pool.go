@@ -53,6 +53,9 @@ func (s *scanner) readAll(ctx context.Context, pids []int) []nsinspect.Process {
 		rows: make([]nsinspect.Process, len(pids)), live: make([]bool, len(pids)), phase: make([]atomic.Int32, len(pids)),
 		done: make(chan *worker, maxWorkers),
 	}
+	if s.opts.Facts&Args == 0 {
+		return p.together(min(workers, len(pids)))
+	}
 	running := map[*worker]int{} // for how many ticks it has been at the same command line
 	for range min(workers, len(pids)) {
 		running[p.start()] = 0
@@ -68,7 +71,24 @@ func (s *scanner) readAll(ctx context.Context, pids []int) []nsinspect.Process {
 			p.watch(running)
 		}
 	}
+	return p.living()
+}
 
+// together reads with n workers, of which none can hang: this goroutine is one of them, so that there is a thread less to
+// start.
+func (p *pool) together(n int) []nsinspect.Process {
+	for range n - 1 {
+		p.start()
+	}
+	p.work(p.newWorker())
+	for range max(n, 1) {
+		p.s.addGaps((<-p.done).gaps)
+	}
+	return p.living()
+}
+
+// living are the rows of the processes that there are.
+func (p *pool) living() []nsinspect.Process {
 	rows := p.rows[:0]
 	for i := range p.rows {
 		if p.live[i] {
@@ -116,10 +136,15 @@ const restEvery = 16
 func Rest() { runtime.Gosched() }
 
 func (p *pool) start() *worker {
+	w := p.newWorker()
+	go p.work(w)
+	return w
+}
+
+func (p *pool) newWorker() *worker {
 	w := p.s.newWorker()
 	w.at.Store(-1)
 	w.seen = -1
-	go p.work(w)
 	return w
 }
 

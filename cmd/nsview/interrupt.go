@@ -78,15 +78,23 @@ func answerInterrupts(ctx context.Context) {
 
 // endsPromptly is for commands that read and print and are done: from now on SIGTERM is an interrupt too, and nsview ends
 // soon after either of them, also in the middle of what does not ask for ctx. What it began to print by then is printed.
-// A command that ends in its own way (a.lasting) is left to that.
-func (a *app) endsPromptly(ctx context.Context) {
+// A command that ends in its own way (a.lasting) is left to that. What does not wait for anybody yet is ended by either of
+// them itself for interruptAfter more, see interruptible.
+func (a *app) endsPromptly(ctx context.Context, waits bool) {
 	i := interruptsOf(ctx)
 	if i == nil || a.lasting {
 		return
 	}
 	a.lasting = true // once is enough
-	i.listen()
-	i.first(syscall.SIGTERM)
+	listen := func() {
+		i.listen()
+		i.first(syscall.SIGTERM)
+	}
+	if waits {
+		listen()
+	} else {
+		time.AfterFunc(interruptAfter, listen)
+	}
 	context.AfterFunc(ctx, func() {
 		if !i.came.Load() {
 			return

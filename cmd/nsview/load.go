@@ -18,7 +18,7 @@ import (
 // snapshot is what a reading command answers from: the host as it is now, with the facts asked for, or what --from
 // stored. With the error of an interrupt comes what was read until then, see procscan.Scan.
 func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Snapshot, error) {
-	a.endsPromptly(ctx)
+	a.endsPromptly(ctx, a.from != "")
 	if a.from != "" {
 		if i := interruptsOf(ctx); i != nil {
 			i.telling.Store(false) // a snapshot that was not read to the end tells nothing

@@ -190,6 +190,7 @@ Exit status: 0 done, 1 a negative answer, 2 usage or failure, 3 unknown, 130 int
 			if c.name == args[0] || c.alias == args[0] {
 				root.AddCommand(c.make(a))
 				root.SetHelpCommand(helpCommand())
+				root.CompletionOptions.DisableDefaultCmd = true // who asks for that command makes them all, below
 				return root
 			}
 		}

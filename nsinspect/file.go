@@ -1,6 +1,10 @@
 package nsinspect
 
-import "github.com/nsview/nsview/idmap"
+import (
+	"time"
+
+	"github.com/nsview/nsview/idmap"
+)
 
 // FileFacts is what was read about one file, for [Snapshot.Owners] to judge: what it is, and every mount through which a
 // viewer sees it. Package procscan/pathwalk reads them.
@@ -16,6 +20,9 @@ type FileFacts struct {
 	Dev   string `json:"dev"`   // MAJOR:MINOR as stat(2) says; the superblock's is the mount's
 	Inode uint64 `json:"inode"` // as stat(2) says
 	Nlink uint64 `json:"nlink"` // above 1: it has other names, which are not searched
+
+	Size     *uint64    `json:"size,omitempty"`     // bytes, as stat(2) says; nil for a device
+	Modified *time.Time `json:"modified,omitempty"` // by the clock of its file system; nil for a year that RFC 3339 cannot write
 
 	Sightings []Sighting `json:"sightings"`
 	Gaps      []Gap      `json:"gaps"`
@@ -64,6 +71,10 @@ type FileOwners struct {
 	Dev   string `json:"dev"`
 	Inode uint64 `json:"inode"`
 	Nlink uint64 `json:"nlink"`
+
+	Size     *uint64       `json:"size"`     // as in FileFacts
+	Modified *time.Time    `json:"modified"` // likewise
+	Age      time.Duration `json:"-"`        // how long before the snapshot that was, negative after it; 0 when it is unknown
 
 	// OnDisk are the ids that the file system stores, null when no mount tells them.
 	OnDisk DiskIDs `json:"on_disk"`

@@ -47,7 +47,10 @@ func (o *OwnerViewers) judge(f *FileFacts) *ownerJudge {
 	j := &ownerJudge{s: o.s, atlas: o.atlas, f: f}
 	j.out = FileOwners{
 		Path: f.Path, Type: f.Type, Mode: fmt.Sprintf("%04o", f.Mode), Dev: f.Dev, Inode: f.Inode, Nlink: f.Nlink,
-		Views: []OwnerView{}, Assumptions: []string{},
+		Size: f.Size, Modified: f.Modified, Views: []OwnerView{}, Assumptions: []string{},
+	}
+	if f.Modified != nil {
+		j.out.Age = o.s.Time.Sub(*f.Modified)
 	}
 	j.gaps = slices.Clone(f.Gaps)
 	j.uid, j.gid = j.half(uidHalf()), j.half(gidHalf())

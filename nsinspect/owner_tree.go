@@ -3,6 +3,7 @@ package nsinspect
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/nsview/nsview/idmap"
@@ -14,11 +15,25 @@ type OwnerSummary struct {
 	Trees []TreeOwners `json:"trees"`
 }
 
+// Amount is a number of files and the sum of their sizes. A file that has several names in a tree is as many files, and so
+// is its size.
+type Amount struct {
+	Files uint64 `json:"files"` // of every type
+	Bytes uint64 `json:"bytes"` // as stat(2) says, not what is allocated; math.MaxUint64 stands for more, too
+}
+
+// Add adds another amount.
+func (a *Amount) Add(b Amount) {
+	a.Files += b.Files
+	sum, more := bits.Add64(a.Bytes, b.Bytes, 0)
+	a.Bytes = sum | -more
+}
+
 // TreeOwners is who owns the files of one tree, and who sees how many of them.
 type TreeOwners struct {
-	Path    string `json:"path"`    // as it was asked for
-	Files   uint64 `json:"files"`   // of every type, the directories and the top among them
-	Partial bool   `json:"partial"` // the walk was interrupted: what follows is what was seen until then
+	Path string `json:"path"` // as it was asked for
+	Amount
+	Partial bool `json:"partial"` // the walk was interrupted: what follows is what was seen until then
 
 	Owners  []PairOwners `json:"owners"`  // most files first
 	Viewers []TreeViewer `json:"viewers"` // the host first
@@ -28,8 +43,8 @@ type TreeOwners struct {
 
 // PairOwners is the files of one owner and group, and what each viewer calls the two.
 type PairOwners struct {
-	Host  OwnerIDs   `json:"host"` // on the observer's side, null when unmapped or unknown
-	Files uint64     `json:"files"`
+	Host OwnerIDs `json:"host"` // on the observer's side, null when unmapped or unknown
+	Amount
 	Views []PairView `json:"views"`
 }
 
@@ -42,7 +57,7 @@ type PairView struct {
 	GID        idmap.Inside `json:"gid"`
 	User       string       `json:"user"`
 	Group      string       `json:"group"`
-	Files      uint64       `json:"files"`     // how many of the pair's the viewer sees so
+	Amount                  // those of the pair that the viewer sees so
 	Paths      []string     `json:"paths"`     // below which it sees them
 	Confirmed  bool         `json:"confirmed"` // false: some follow from the mounts alone
 	UnknownIDs []string     `json:"unknown_ids,omitempty"`
@@ -130,8 +145,8 @@ func NewTreeSum(path string) *TreeSum {
 }
 
 // Add counts files of one owner pair in one part of the tree, as [OwnerViewers.Pair] judged them.
-func (t *TreeSum) Add(files uint64, host OwnerIDs, judged *FileOwners) {
-	t.out.Files += files
+func (t *TreeSum) Add(files Amount, host OwnerIDs, judged *FileOwners) {
+	t.out.Amount.Add(files)
 	i, ok := t.pairs[host]
 	if !ok {
 		i = len(t.out.Owners)
@@ -139,7 +154,7 @@ func (t *TreeSum) Add(files uint64, host OwnerIDs, judged *FileOwners) {
 		t.out.Owners = append(t.out.Owners, PairOwners{Host: host, Views: []PairView{}})
 	}
 	pair := &t.out.Owners[i]
-	pair.Files += files
+	pair.Amount.Add(files)
 	counted := map[int]bool{}
 	type worst struct{ unmapped, unknown bool }
 	seen := map[int]worst{}
@@ -148,7 +163,7 @@ func (t *TreeSum) Add(files uint64, host OwnerIDs, judged *FileOwners) {
 		n := pair.view(v)
 		p := &pair.Views[n]
 		if !counted[n] {
-			p.Files += files
+			p.Amount.Add(files)
 		}
 		counted[n] = true
 		p.Confirmed = p.Confirmed && v.Confirmed
@@ -162,12 +177,12 @@ func (t *TreeSum) Add(files uint64, host OwnerIDs, judged *FileOwners) {
 	}
 	for who, w := range seen {
 		v := &t.out.Viewers[who]
-		v.Files += files
+		v.Files += files.Files
 		if w.unmapped {
-			v.Unmapped += files
+			v.Unmapped += files.Files
 		}
 		if w.unknown {
-			v.Unknown += files
+			v.Unknown += files.Files
 		}
 	}
 	for _, text := range judged.Assumptions {

@@ -64,7 +64,7 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 		}
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
 		c := doctor.CountOf(&seen, host, path)
-		c.Files, c.Partial, c.Mode = n.files, late, k.like.mode
+		c.Files, c.Partial, c.Mode = n.Files, late, k.like.mode
 		if rest, ok := strings.CutPrefix(n.example, ask.Path); ok {
 			c.Example = path.Path + rest
 		}

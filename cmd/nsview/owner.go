@@ -32,9 +32,10 @@ is, through an overlay or through an idmapped mount. Each has a path of its own,
 of its own /etc/passwd.
 
 "unmapped" is an id that the viewer, or the mount, has no mapping for: programs there show the overflow id (nobody).
-"unknown" is one that could not be told.
+"unknown" is one that could not be told. Sizes are those of stat(2), as ls -l has them, not what is allocated; with -R each name of a file
+counts.
 
-With -R it sums trees up: how many files each owner pair (the host's uid:gid) has, what every viewer calls it, and how
+With -R it sums trees up: how many files each owner pair (the host's uid:gid) has, of what size (-o wide), what every viewer calls it, and how
 many files each viewer sees whose owner or group is unmapped for it. Who sees a file changes only where somebody has
 something mounted, and such places are looked at one by one. Symbolic links in a tree are never followed; as with find
 and du, one that is named as FILE is itself all there is to it, unless -L is given. A directory that cannot be listed,

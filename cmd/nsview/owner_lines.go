@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -138,6 +139,18 @@ func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry, line *li
 	t = strconv.AppendUint(t, e.Inode, 10)
 	t = append(t, `,"nlink":`...)
 	t = strconv.AppendUint(t, uint64(e.Nlink), 10)
+	t = append(t, `,"size":`...)
+	if pathwalk.HasNoSize(e.Mode) {
+		t = append(t, "null"...)
+	} else {
+		t = strconv.AppendUint(t, e.Size, 10)
+	}
+	t = append(t, `,"modified":`...)
+	if at, ok := pathwalk.Time(e.Modified); ok {
+		t = append(at.AppendFormat(append(t, '"'), time.RFC3339Nano), '"')
+	} else {
+		t = append(t, "null"...)
+	}
 	t = append(t, line.disk...)
 	for _, before := range line.views {
 		t = append(t, before...)

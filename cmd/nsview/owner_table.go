@@ -18,7 +18,7 @@ func ownerTable(r *nsinspect.OwnerReport, several, wide bool) *render.Table {
 		t.Header = append([]string{"FILE"}, t.Header...)
 	}
 	if wide {
-		t.Header = append(t.Header, "HOST-UID", "HOST-GID", "ON-DISK", "MOUNT", "FSTYPE", "IDMAP", "FLAGS")
+		t.Header = append(t.Header, "SIZE", "MODIFIED", "HOST-UID", "HOST-GID", "ON-DISK", "MOUNT", "FSTYPE", "IDMAP", "FLAGS")
 	}
 	volumes := wide || hasVolume(r)
 	if volumes {
@@ -101,7 +101,8 @@ func ownerWide(f *nsinspect.FileOwners, v *nsinspect.OwnerView) []string {
 	if f.OnDisk.UID.Mapped() && f.OnDisk.GID.Mapped() {
 		disk = f.OnDisk.UID.String() + ":" + f.OnDisk.GID.String()
 	}
-	return append(host, disk, v.Mount.Point, v.Mount.FSType, mountMapText(&v.Mount), strings.Join(flags, ","))
+	facts := append([]string{sizeText(f.Size), modifiedText(f.Modified, f.Age)}, host...)
+	return append(facts, disk, v.Mount.Point, v.Mount.FSType, mountMapText(&v.Mount), strings.Join(flags, ","))
 }
 
 // mountMapText is the map of an idmapped mount, ON-DISK:SEEN-AS:COUNT; where users and groups differ, both.

@@ -82,9 +82,9 @@ func (c *pairCache[T]) of(k *pairKey) *struct {
 // maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
 const maxPairs = 20_000
 
-// pairTotal is how many files there are of an owner pair, and the path of one.
+// pairTotal is the files that there are of an owner pair, and the path of one.
 type pairTotal struct {
-	files   uint64
+	nsinspect.Amount
 	example string
 }
 
@@ -123,7 +123,7 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 			}
 			at.key, at.value = k, n
 		}
-		at.value.files++
+		at.value.Add(nsinspect.Amount{Files: 1, Bytes: e.Size})
 	}
 }
 
@@ -145,10 +145,10 @@ func countPairs(ctx context.Context, w *pathwalk.Walker, ask pathwalk.TreeAsk, m
 		c.mu.Lock()
 		for k, n := range c.counts {
 			sum := total[k]
-			if sum.files == 0 || n.example < sum.example {
+			if sum.Files == 0 || n.example < sum.example {
 				sum.example = n.example
 			}
-			sum.files += n.files
+			sum.Add(n.Amount)
 			total[k] = sum
 		}
 		rest += c.rest
@@ -179,7 +179,7 @@ func (q *ownerAsk) sumTree(ctx context.Context, w *pathwalk.Walker, ask pathwalk
 	sum := nsinspect.NewTreeSum(ask.Path)
 	for _, k := range keys {
 		owners, host, unknown := q.viewers.Pair(k.region.Facts, k.ids)
-		sum.Add(total[k].files, host, &owners)
+		sum.Add(total[k].Amount, host, &owners)
 		gaps = append(gaps, unknown...)
 	}
 	tree := sum.Tree(ctx.Err() != nil)

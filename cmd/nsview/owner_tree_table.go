@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 // treeTable has a line for each owner pair and viewer.
 func treeTable(r *nsinspect.OwnerSummary, several, wide bool) *render.Table {
 	t := &render.Table{Header: []string{"OWNER", "FILES", "VIEWER", "USER", "GROUP", "UID", "GID"}}
+	if wide {
+		t.Header = slices.Insert(t.Header, 2, "SIZE")
+	}
 	if several {
 		t.Header = append([]string{"TREE"}, t.Header...)
 	}
@@ -59,7 +63,7 @@ func pairRow(pair *nsinspect.PairOwners, v *nsinspect.PairView, wide bool) []str
 		if !v.Confirmed {
 			flags = "unconfirmed"
 		}
-		row = append(row, pid, ns, flags)
+		row = append(slices.Insert(row, 2, sizeText(&v.Bytes)), pid, ns, flags)
 		paths = strings.Join(v.Paths, " ")
 	} else if more := len(v.Paths) - 1; more > 0 {
 		paths += fmt.Sprintf(" and %d more", more)

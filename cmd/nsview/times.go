@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -20,6 +21,45 @@ func startText(at *time.Time, age time.Duration) string {
 	}
 	return start.Format("2006")
 }
+
+// modifiedText is when a file was modified, as startText has it. What is to come has no time of the day, but for clocks that
+// differ a little, as those of a host and of a file server do.
+func modifiedText(at *time.Time, age time.Duration) string {
+	if at == nil || age > -time.Minute {
+		return startText(at, max(age, 0))
+	}
+	if now := at.Add(age).Local(); now.Year() == at.Local().Year() {
+		return at.Local().Format("Jan02")
+	}
+	return at.Local().Format("2006")
+}
+
+// sizeText is a number of bytes as ls -lh prints it: in powers of 1024, rounded up, with a decimal place below ten of them.
+// "" when it is unknown.
+func sizeText(bytes *uint64) string {
+	if bytes == nil {
+		return ""
+	}
+	n := *bytes
+	if n < 1024 {
+		return strconv.FormatUint(n, 10)
+	}
+	const units = "KMGTPE"
+	for i := range len(units) {
+		unit := uint64(1) << (10 * (i + 1))
+		whole, rest := n/unit, n%unit
+		if tenths := whole*10 + roundUp(rest*10, unit); tenths < 100 {
+			return fmt.Sprintf("%d.%d%c", tenths/10, tenths%10, units[i])
+		}
+		if whole += roundUp(rest, unit); whole < 1024 {
+			return fmt.Sprintf("%d%c", whole, units[i])
+		}
+	}
+	return "" // 2^64 bytes are 16 E
+}
+
+// roundUp divides.
+func roundUp(n, by uint64) uint64 { return (n + by - 1) / by }
 
 // elapsedText is a time as ps(1) has it: [[DAYS-]HOURS:]MINUTES:SECONDS.
 func elapsedText(d time.Duration) string {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"iter"
+	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -103,6 +106,70 @@ func TestStartOfWhoStandsBehindPID1(t *testing.T) {
 	for _, e := range elapsed {
 		if !strings.HasPrefix(e, "00:") {
 			t.Errorf("it runs for %s", e)
+		}
+	}
+}
+
+// A file is not from the future because another clock than nsview's was a little ahead.
+func TestModifiedForPeople(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.Local)
+	for age, want := range map[time.Duration]string{
+		0: "05:06:07", 23 * time.Hour: "05:06:07", -30 * time.Second: "05:06:07", -time.Hour: "Mar04",
+		25 * time.Hour: "Mar04", -25 * time.Hour: "Mar04", 400 * 24 * time.Hour: "2026", -400 * 24 * time.Hour: "2026",
+	} {
+		if got := modifiedText(&at, age); got != want {
+			t.Errorf("modified %v ago: %q, want %q", age, got, want)
+		}
+	}
+	if got := modifiedText(nil, 0); got != "" {
+		t.Errorf("an unknown time is %q", got)
+	}
+}
+
+// Sizes are those of ls -lh, as far as the file system has such files.
+func TestSizesForPeople(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for size := range sizesAround(40) {
+		if err := os.Truncate(file, int64(size)); err != nil {
+			t.Fatal(err)
+		}
+		ls := exec.Command("ls", "-lh", file)
+		ls.Env = append(os.Environ(), "LC_ALL=C")
+		out, err := ls.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := sizeText(&size), strings.Fields(string(out))[4]; got != want {
+			t.Errorf("%d bytes are %q, ls has %q", size, got, want)
+		}
+	}
+	for size, want := range map[uint64]string{
+		1 << 50: "1.0P", 1<<60 - 1: "1.0E", 10 << 60: "10E", 1<<63 - 1: "8.0E", 1 << 63: "8.0E", 1<<63 + 1: "8.1E", math.MaxUint64: "16E",
+	} {
+		if got := sizeText(&size); got != want {
+			t.Errorf("%d bytes are %q, want %q", size, got, want)
+		}
+	}
+	if got := sizeText(nil); got != "" {
+		t.Errorf("an unknown size is %q", got)
+	}
+}
+
+// sizesAround are numbers below 2^bits near to which the text of a size changes.
+func sizesAround(bits int) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for unit := uint64(1); unit < 1<<bits; unit <<= 10 {
+			for _, tenths := range []uint64{0, 10, 11, 15, 95, 99, 100, 105, 1000, 9990, 10225, 10230, 10235} {
+				at := unit / 10 * tenths
+				for n := max(at, 2) - 2; n <= at+12; n++ {
+					if n < 1<<bits && !yield(n) {
+						return
+					}
+				}
+			}
 		}
 	}
 }

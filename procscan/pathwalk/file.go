@@ -52,6 +52,7 @@ func (w *Walker) File(ctx context.Context, ask Ask) (*nsinspect.FileFacts, error
 		return nil, err
 	}
 	f.Type, f.Mode, f.Dev, f.Inode, f.Nlink = st.typeName(), st.mode&0o7777, st.dev, st.inode, st.nlink
+	f.Size, f.Modified = st.bytes(), st.modified()
 	w.sight(ctx, f, &ask, table, st, where)
 	return f, nil
 }

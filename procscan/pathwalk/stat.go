@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nsview/nsview/nsinspect"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ type stat struct {
 	major, minor uint32 // the same
 	rdev         string
 	inode, nlink uint64
+	size         uint64
 	mount        int // id of the mount that it was reached through, 0 unknown
 	mountRoot    bool
 	mtime, ctime unix.StatxTimestamp
@@ -40,7 +42,7 @@ func statAt(dir int, entry string, flags int, name string) (*stat, error) {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
 	s := &stat{
-		mode: uint32(x.Mode), uid: x.Uid, gid: x.Gid, inode: x.Ino, nlink: uint64(x.Nlink),
+		mode: uint32(x.Mode), uid: x.Uid, gid: x.Gid, inode: x.Ino, nlink: uint64(x.Nlink), size: x.Size,
 		major: x.Dev_major, minor: x.Dev_minor, dev: devString(x.Dev_major, x.Dev_minor), rdev: devString(x.Rdev_major, x.Rdev_minor),
 		mtime: x.Mtime, ctime: x.Ctime, mountRoot: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}
@@ -66,6 +68,38 @@ func (s *stat) sameFile(o *stat) bool {
 // numbers say nothing: after a copy-up the overlay shows the lower one.
 func (s *stat) sameAttributes(o *stat) bool {
 	return s.mode == o.mode && s.uid == o.uid && s.gid == o.gid && s.mtime == o.mtime && s.ctime == o.ctime
+}
+
+// bytes is the size, nil for what has none.
+func (s *stat) bytes() *uint64 {
+	if HasNoSize(s.mode) {
+		return nil
+	}
+	size := s.size
+	return &size
+}
+
+// HasNoSize reports whether a file of that mode is a device, whose st_size says nothing.
+func HasNoSize(mode uint32) bool {
+	return mode&unix.S_IFMT == unix.S_IFCHR || mode&unix.S_IFMT == unix.S_IFBLK
+}
+
+// Years that RFC 3339 can write, in seconds. File systems have others, and let anybody set them.
+const (
+	firstSecond = -62167219200 // 0000-01-01
+	lastSecond  = 253402300799 // 9999-12-31
+)
+
+// Time is a time of a file, false for one that RFC 3339 cannot write.
+func Time(at unix.StatxTimestamp) (time.Time, bool) {
+	return time.Unix(at.Sec, int64(at.Nsec)).UTC(), at.Sec >= firstSecond && at.Sec <= lastSecond
+}
+
+func (s *stat) modified() *time.Time {
+	if at, ok := Time(s.mtime); ok {
+		return &at
+	}
+	return nil
 }
 
 // isWhiteout reports whether the file is how an overlay's layer says that a name is gone.

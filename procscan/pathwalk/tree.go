@@ -55,6 +55,8 @@ type Entry struct {
 	Major, Minor uint32 // st_dev
 	Inode        uint64
 	Nlink        uint32
+	Size         uint64
+	Modified     unix.StatxTimestamp
 }
 
 // Type is the type of the file as FileFacts has it.

@@ -243,7 +243,8 @@ func lastOffset(records []byte) int64 {
 }
 
 // statxMask is what is asked of every file.
-const statxMask = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_UID | unix.STATX_GID | unix.STATX_INO | unix.STATX_NLINK | unix.STATX_MNT_ID
+const statxMask = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_UID | unix.STATX_GID | unix.STATX_INO | unix.STATX_NLINK | unix.STATX_SIZE |
+	unix.STATX_MTIME | unix.STATX_MNT_ID
 
 // stat looks at every entry: into entries goes what the region has, into waiting what is to be walked.
 func (k *treeWorker) stat(d *treeDir, records []byte) bool {
@@ -287,6 +288,7 @@ func (k *treeWorker) stat(d *treeDir, records []byte) bool {
 		}
 		k.entries = append(k.entries, Entry{
 			Name: name, Mode: mode, UID: x.Uid, GID: x.Gid, Major: x.Dev_major, Minor: x.Dev_minor, Inode: x.Ino, Nlink: x.Nlink,
+			Size: x.Size, Modified: x.Mtime,
 		})
 	}
 	return true
@@ -295,6 +297,7 @@ func (k *treeWorker) stat(d *treeDir, records []byte) bool {
 func entryOf(name string, st *stat) Entry {
 	return Entry{
 		Name: []byte(name), Mode: st.mode, UID: st.uid, GID: st.gid, Major: st.major, Minor: st.minor, Inode: st.inode, Nlink: uint32(st.nlink),
+		Size: st.size, Modified: st.mtime,
 	}
 }
 

@@ -145,9 +145,9 @@ func judgeBy(f *Facts, decide decider) ([]Finding, []nsinspect.Gap) {
 		j.names(i)
 		j.groupsDropped(i)
 		j.owners(i)
+		j.hidden(i)
 	}
 	j.sharedIDs()
-	j.hidden()
 	return sorted(j.found), j.gaps
 }
 

@@ -6,10 +6,10 @@ import (
 )
 
 // hidden finds volumes that are mounted over files of the image.
-func (j *judge) hidden() {
-	for i := range j.Hidden {
-		h := &j.Hidden[i]
-		if len(h.Names) == 0 {
+func (j *judge) hidden(i int) {
+	for n := range j.Hidden {
+		h := &j.Hidden[n]
+		if h.Container != i || len(h.Names) == 0 {
 			continue
 		}
 		names := strings.Join(h.Names, ", ")
@@ -17,7 +17,7 @@ func (j *judge) hidden() {
 			names += ", ..."
 		}
 		j.add(Finding{
-			ID: Hides, Severity: Info, Target: j.viewers[h.Container], Path: h.Path,
+			ID: Hides, Severity: Info, Target: j.viewers[i], Path: h.Path,
 			Evidence: fmt.Sprintf("the container's own file system has %s there, which the volume does not (in %s)", names, h.Layer),
 			Meaning:  "the container sees only the volume; a bind mount stays as empty as its source, a named volume of docker or podman is filled from the image only while it is empty",
 		})

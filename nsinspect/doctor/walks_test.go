@@ -360,6 +360,8 @@ func TestHides(t *testing.T) {
 	want(t, f, Hides)
 	f.Hidden[0].Names = []string{"a", "b"}
 	want(t, f, Hides, "info docker:web /data")
+	f.Containers = nil // a snapshot has it of all
+	want(t, f, Hides)
 }
 
 func TestPlan(t *testing.T) {

@@ -41,7 +41,7 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	defer a.progress("counting the files of " + ask.Target + ":" + ask.Path)()
 	limited, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask}, true)
+	pairs, gaps, err := countPairs(limited, pathwalk.New(s, atlas, a.proc), pathwalk.TreeAsk{Ask: ask, Except: volumesIn(plan, path)}, true)
 	late := limited.Err() != nil && ctx.Err() == nil
 	if err != nil && !late {
 		if gone(err) {
@@ -59,9 +59,6 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	}
 	counts := make([]doctor.Count, 0, len(pairs))
 	for k, n := range pairs {
-		if inOther(plan, path, path.Path+k.region.Rel) {
-			continue
-		}
 		seen, host, _ := owners.Pair(k.region.Facts, k.ids)
 		c := doctor.CountOf(&seen, host, path)
 		c.Files, c.Partial, c.Mode = n.Files, late, k.like.mode
@@ -74,15 +71,16 @@ func (a *app) countVolume(ctx context.Context, s *nsinspect.Snapshot, atlas *nsi
 	return counts, gaps
 }
 
-// inOther reports whether a file below a volume is in another of the container's volumes that is mounted there: it is
-// counted with that, whose commands reach it.
-func inOther(plan *doctor.Plan, path *doctor.PathAsk, file string) bool {
-	return slices.ContainsFunc(plan.Paths, func(other doctor.PathAsk) bool {
-		return other.Container == path.Container && below(other.Path, path.Path) && other.Path != path.Path && below(file, other.Path)
-	})
-}
-
-// below reports whether a path is a directory or below it.
-func below(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, strings.TrimRight(dir, "/")+"/")
+// volumesIn are the volumes of a container that are mounted in one, as paths from there on: what is in them is counted with
+// them, whose commands reach it.
+func volumesIn(plan *doctor.Plan, path *doctor.PathAsk) []string {
+	var inner []string
+	for i := range plan.Paths {
+		other := &plan.Paths[i]
+		rel, ok := strings.CutPrefix(other.Path, strings.TrimRight(path.Path, "/")+"/")
+		if ok && rel != "" && other.Container == path.Container {
+			inner = append(inner, "/"+rel)
+		}
+	}
+	return inner
 }

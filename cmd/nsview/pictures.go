@@ -309,3 +309,8 @@ func volumeOf(c *nsinspect.ContainerRow, path string) string {
 	}
 	return deepest
 }
+
+// below reports whether a path is a directory or below it.
+func below(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimRight(dir, "/")+"/")
+}

@@ -21,6 +21,10 @@ type TreeAsk struct {
 	// OneFS leaves out what is on another file system than the directory, mount points included (du -x).
 	OneFS bool
 
+	// Except are paths from the directory on, each beginning with a slash, that are left out with all below them. They are
+	// not looked at: one that hangs costs nothing.
+	Except []string
+
 	// Each gets every file of the tree, the directory itself first, some of one directory at a time. It is called by
 	// treeWorkers goroutines at the same time, each with its own number from 0 on, in an order that is not defined, and
 	// keeps nothing of b.
@@ -164,6 +168,9 @@ func (t *tree) begin() (*treeDir, error) {
 	t.major, t.minor = e.Major, e.Minor
 	bounds := &boundary{}
 	region := t.region(st, "", bounds)
+	for _, rel := range t.ask.Except {
+		bounds.add(rel).except = true
+	}
 	if _, m := t.w.atlas.Find(st.mount, t.table); m != nil {
 		t.dev = m.Dev
 	}

@@ -56,10 +56,11 @@ func (d *treeDir) rel() string { return string(d.appendRel(nil)) }
 // boundary is a trie of the paths at which the view of somebody changes.
 type boundary struct {
 	here     bool
+	except   bool // nobody asks for what is here and below
 	children map[string]*boundary
 }
 
-func (b *boundary) add(rel string) {
+func (b *boundary) add(rel string) *boundary {
 	for name := range strings.SplitSeq(strings.Trim(rel, "/"), "/") {
 		next := b.children[name]
 		if next == nil {
@@ -72,6 +73,7 @@ func (b *boundary) add(rel string) {
 		b = next
 	}
 	b.here = true
+	return b
 }
 
 func (b *boundary) child(name string) *boundary {

@@ -114,7 +114,11 @@ func (k *treeWorker) failed(dir *treeDir, name string, err error) {
 
 // top looks at an entry with which a region begins, and reads it when it is a directory.
 func (k *treeWorker) top(t task) bool {
-	if k.t.ask.OneFS && k.t.elsewhere(t.dir, t.name) {
+	bounds := t.dir.bounds.child(t.name)
+	if bounds == nil {
+		bounds = &boundary{}
+	}
+	if bounds.except || k.t.ask.OneFS && k.t.elsewhere(t.dir, t.name) {
 		k.t.unpin(t.dir, true)
 		return true
 	}
@@ -131,10 +135,6 @@ func (k *treeWorker) top(t task) bool {
 	defer func() { _ = unix.Close(fd) }()
 	if k.t.ask.OneFS && (st.major != k.t.major || st.minor != k.t.minor) {
 		return true
-	}
-	bounds := t.dir.bounds.child(t.name)
-	if bounds == nil {
-		bounds = &boundary{}
 	}
 	region := k.t.region(st, t.dir.rel()+"/"+t.name, bounds)
 	k.entries = append(k.entries[:0], entryOf(t.name, st))

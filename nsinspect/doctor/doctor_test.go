@@ -44,6 +44,19 @@ func TestNewidmapRights(t *testing.T) {
 func TestHostRoot(t *testing.T) {
 	f := host()
 	want(t, f, HostRoot, "info docker:web ")
+	c := &f.Snapshot.Containers[0]
+	for engine, how := range map[string]string{"docker": "userns-remap", "podman": "--userns=auto", "kubernetes": "hostUsers: false", "runc": ""} {
+		c.Engine = engine
+		if engine == "kubernetes" {
+			c.Engine, c.Pod = "containerd", &nsinspect.Pod{Namespace: "shop"}
+		}
+		list, _ := Judge(f)
+		fixes := check(t, list, HostRoot, []string{"info " + f.Snapshot.Viewers()[0] + " "})[0].Fixes
+		if (len(fixes) == 1) != (how != "") || how != "" && (!strings.Contains(fixes[0].How, how) || fixes[0].Proven || !fixes[0].Restart) {
+			t.Errorf("%s: %+v", engine, fixes)
+		}
+		c.Engine, c.Pod = "docker", nil
+	}
 	f.Snapshot.Processes[0].Cred.CapEff = capSysAdmin
 	want(t, f, HostRoot, "warning docker:web ")
 	inOwnUserNS(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/nsinspect/access"
 )
 
 // capSysAdmin is the bit of CAP_SYS_ADMIN (capabilities(7)).
@@ -24,6 +25,7 @@ func (j *judge) hostRoot(i int) {
 		ID: HostRoot, Severity: Info, Target: j.viewers[i],
 		Evidence: fmt.Sprintf("%s %d runs as uid 0 in the host's user namespace", root.Comm, root.PID),
 		Meaning:  "root in the container is root on the host: what it writes into a volume belongs to host root, and whoever breaks out is root",
+		Fixes:    userNamespace(c),
 	}
 	if root.Cred.CapEff&capSysAdmin != 0 {
 		f.Severity = Warning
@@ -31,6 +33,26 @@ func (j *judge) hostRoot(i int) {
 		f.Meaning += "; with this capability it can mount and reach the host's files without breaking out of anything"
 	}
 	j.add(f)
+}
+
+// userNamespace is how an engine makes a container with a user namespace. It is not proven to keep the container working:
+// which ids the engine will choose is not known, and what root owns in its volumes is then none of theirs.
+func userNamespace(c *nsinspect.Container) []access.Fix {
+	how := ""
+	switch {
+	case c.Pod != nil && c.Pod.Namespace != "":
+		how = "set in the spec of the pod: hostUsers: false"
+	case c.Engine == "podman":
+		how = "add to the options of the podman run that made it: --userns=auto (from the ids that /etc/subuid and /etc/subgid grant to the user containers)"
+	case c.Engine == "docker":
+		how = `set "userns-remap": "default" in /etc/docker/daemon.json, for all containers of this dockerd, and leave out --userns=host and --privileged, which cannot be combined with it`
+	default:
+		return nil
+	}
+	return []access.Fix{{
+		Title: "make it anew in a user namespace of its own", Commands: []string{}, How: how, Restart: true,
+		Opens: "nothing; what root owns in its volumes is nobody's inside until it is given to the ids that the engine chose",
+	}}
 }
 
 // rootProcess is a process of a container that runs as uid 0, the one with the most capabilities; nil without one.

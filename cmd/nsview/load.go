@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -37,6 +38,10 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 		}
 		return nil, err
 	}
+	if len(s.Processes) >= manyProcesses && os.Getenv("GOGC") == "" {
+		// Most of the memory is what stays to the end now: room for as much again would only be the peak.
+		debug.SetGCPercent(50)
+	}
 	if a.verbose && a.source != "" {
 		a.warn("%s read the processes: %s", chosen.Source, chosen.Why)
 	}
@@ -50,6 +55,9 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 	nsinspect.Group(s, claims)
 	return s, err
 }
+
+// manyProcesses are those of a host whose snapshot takes most of nsview's memory.
+const manyProcesses = 5000
 
 // stored reads the snapshot of --from; "-" is stdin.
 func (a *app) stored() (*nsinspect.Snapshot, error) {

@@ -17,6 +17,7 @@ const (
 	FDPins                        // pins by open fds: reads every fd table. Implies Graph. Sockets are left out, see readGraph
 	Brief                         // of the namespaces of processes only user, PID and mount, the others are 0: a third of the time
 	Followers                     // with Brief, of all processes: neither start time nor cgroup of those behind PID 1 of a container, see followers
+	Beside                        // with Brief, of all processes: neither credentials nor cgroup of those that see what the observer sees, see beside. The ids are unmapped then
 	Threads                       // threads whose namespaces or credentials differ from their process's
 	NoKthreads                    // kernel threads are left out
 	FileNames                     // of names only those that files have: whoever asks looks its own ids up, see LookupNames
@@ -31,6 +32,8 @@ type Options struct {
 	HostRoot string // whose /etc/passwd names the host's users, "/" when empty
 	Facts    Fact
 	PIDs     []int // only these processes; nil means all
+
+	Programs []string // names of processes that Beside does not leave anything out of
 
 	Source Source
 	Chosen *Choice // when not nil, is filled in with where the processes were read from

@@ -120,6 +120,9 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	p.Comm, p.State, p.PPID, p.StartTime = st.comm, letter(st.state), st.ppid, st.startTime
 	p.TTY, p.Kthread = st.tty, st.kthread
 
+	if s.briefBeside() && w.beside(dir, pid, p) {
+		return complete
+	}
 	err = nil
 	if !haveStatus {
 		b, err = w.read(dir, w.files.status)

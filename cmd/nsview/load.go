@@ -30,7 +30,7 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 	defer a.progress("reading " + a.proc)()
 	var chosen procscan.Choice
 	s, err := procscan.Scan(ctx, procscan.Options{
-		Proc: a.proc, HostRoot: a.hostRoot, Facts: facts, Source: procscan.Source(a.source), Chosen: &chosen,
+		Proc: a.proc, HostRoot: a.hostRoot, Facts: facts, Source: procscan.Source(a.source), Chosen: &chosen, Programs: engine.Programs(),
 	})
 	if err != nil && s == nil {
 		if a.source == string(procscan.SourceBPF) {

@@ -100,7 +100,7 @@ func (a *app) owner(ctx context.Context, f *ownerFlags, files []string) error {
 	scan := ownerFacts | procscan.FileNames // the owners of files are looked up when they are known
 	if f.in == "" {
 		// A TARGET may be anything; who sees a file is told apart by three namespaces of processes, and no kernel thread does.
-		scan = scan&^procscan.Graph | procscan.Relations | procscan.Brief | procscan.NoKthreads
+		scan = scan&^procscan.Graph | procscan.Relations | procscan.Brief | procscan.Beside | procscan.NoKthreads
 	}
 	s, err := a.snapshot(ctx, scan)
 	if err != nil {

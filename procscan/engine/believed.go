@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan"
 )
 
 // believed reports whether who makes a claim may speak for its process. Root may. Others may where they own the
@@ -18,13 +20,17 @@ import (
 // the initial one, for processes that run as them.
 //
 // Where the observer may not read whose user namespace it is, nobody but root is believed, and a gap says so.
-func believed(snap *nsinspect.Snapshot, f *Found, o Options) (bool, *nsinspect.Gap) {
+func believed(ctx context.Context, snap *nsinspect.Snapshot, f *Found, o Options) (bool, *nsinspect.Gap) {
 	p := snap.Process(f.InitPID)
 	if f.By == 0 {
 		return true, nil
 	}
 	if p.Namespaces.User != 0 && p.Namespaces.User == snap.Observer.UserNS {
-		return f.By == uint32(p.Cred.UID.Real) && p.Cred.UID.Real.Mapped(), nil
+		uid := p.Cred.UID.Real
+		if !uid.Mapped() { // or it was not read, see procscan.Beside
+			uid = realUID(ctx, o.Proc, p)
+		}
+		return f.By == uint32(uid) && uid.Mapped(), nil
 	}
 	owner, err := userNSOwner(o.Proc, f.InitPID)
 	switch {
@@ -40,6 +46,18 @@ func believed(snap *nsinspect.Snapshot, f *Found, o Options) (bool, *nsinspect.G
 		return false, nil // an owner that has no mapping here cannot be compared
 	}
 	return owner == f.By, nil
+}
+
+// realUID asks again whose process it is. It is unmapped also where it has ended.
+func realUID(ctx context.Context, proc string, p *nsinspect.Process) idmap.Kernel {
+	s, err := procscan.Scan(ctx, procscan.Options{Proc: proc, PIDs: []int{p.PID}, Facts: procscan.Brief})
+	if err != nil {
+		return idmap.UnmappedKernel
+	}
+	if now := s.Process(p.PID); now != nil && now.StartTime == p.StartTime {
+		return now.Cred.UID.Real
+	}
+	return idmap.UnmappedKernel
 }
 
 // userNSOwner is the uid of who made the user namespace of a process, as the observer sees it.

@@ -148,7 +148,7 @@ func Claims(ctx context.Context, snap *nsinspect.Snapshot, o Options) ([]nsinspe
 		if f.madeIn != "" && !disown(f, mounts()) {
 			return false
 		}
-		owns, gap := believed(snap, f, o)
+		owns, gap := believed(ctx, snap, f, o)
 		if gap != nil {
 			r.gaps = append(r.gaps, *gap)
 		}

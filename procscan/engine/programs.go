@@ -16,6 +16,16 @@ import (
 	"github.com/nsview/nsview/procscan"
 )
 
+// Programs are the names of the processes whose credentials and cgroup say something about containers although they are in
+// none: see procscan.Options.
+func Programs() []string {
+	var names []string
+	for _, engine := range engines() {
+		names = append(names, engine.Programs...)
+	}
+	return names
+}
+
 // programs reads the command lines of the engines' own programs: processes with their names that are in no container.
 // One that shares the host's PID namespace and was given the host's root directory, to monitor it, is told by the shim
 // above it.

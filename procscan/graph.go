@@ -55,6 +55,7 @@ type grapher struct {
 func newGrapher(s *scanner) *grapher {
 	g := &grapher{s: s, nodes: map[nodeKey]*node{}, visited: map[nsinspect.Inode]bool{}, stuck: map[int]bool{}}
 	g.addProcesses()
+	g.tell()
 	return g
 }
 
@@ -73,7 +74,8 @@ type node struct {
 	tried  int       // how many of these have been tried
 	failed error     // why the last of these failed, errMoved when that is no matter
 
-	asked bool // ioctl_nsfs(2) has told what it tells
+	asked bool // it is known what ioctl_nsfs(2) tells
+	told  bool // and that by the BPF iterator, which leaves what is above to be asked for
 
 	leader *nsinspect.Process
 	isInit bool // leader is PID 1 in this PID namespace
@@ -211,6 +213,7 @@ func (g *grapher) ask(ctx context.Context) {
 			f.close()
 		}
 	}
+	g.askAbove(ctx)
 }
 
 // errNoPlace is about a namespace of which only the mount that holds it is known.
@@ -289,7 +292,7 @@ func (g *grapher) openAt(ctx context.Context, p nsPlace) (*nsFile, error) {
 // questions asks a namespace for all that ioctl_nsfs(2) tells, and its relations in turn. A user namespace's owner is
 // its parent.
 func (g *grapher) questions(n *node, f *nsFile) {
-	n.asked = true
+	n.asked, n.told = true, false
 	n.ns.ID, _ = f.id() // Linux 6.18
 	switch n.ns.Type {
 	case nsinspect.Mnt:

@@ -79,6 +79,7 @@ type scanner struct {
 	samePIDs bool
 
 	maps      *mapTable
+	relations relations // of namespaces, that were told with processes
 	followers *followers
 	names     *nameFiles
 	host      *hostNames
@@ -106,7 +107,7 @@ func newScanner(o Options) (*scanner, error) {
 			Observer: nsinspect.Observer{IDMaps: -1, MountTable: -1, Names: -1},
 			Gaps:     []nsinspect.Gap{},
 		},
-		maps: newMapTable(), followers: newFollowers(), names: newNameFiles(o.Facts), host: &hostNames{},
+		maps: newMapTable(), relations: relations{}, followers: newFollowers(), names: newNameFiles(o.Facts), host: &hostNames{},
 	}, nil
 }
 

@@ -111,7 +111,11 @@ type iterKey struct {
 // processes that share it. What a record has not whole is read there, and so are processes that are listed there and that
 // the iterator passed over: a kernel may keep some from it, as one that this was tried on does with process 1.
 func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) ([]nsinspect.Process, error) {
-	it, err := taskiter.Load() // while procfs is listed
+	var with taskiter.Facts
+	if s.opts.Facts&(Graph|FDPins|Relations) != 0 {
+		with = taskiter.Relations
+	}
+	it, err := taskiter.Load(with) // while procfs is listed
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +198,9 @@ func mergeByPID(rows, more []nsinspect.Process) []nsinspect.Process {
 // add takes a record.
 func (r *iterated) add(rec *taskiter.Record) error {
 	switch {
+	case rec.IsRelations():
+		rec.Relations(r.s.relations.add)
+		return nil
 	case rec.Kthread() && r.s.opts.Facts&NoKthreads != 0:
 		r.seen = append(r.seen, rec.PID())
 		return nil

@@ -68,6 +68,38 @@ func (a *assembler) call(helper int32)          { a.op(0x85, 0, 0, 0, helper) }
 func (a *assembler) endIfZero(dst register)     { a.endIf(0x15, dst, 0) }
 func (a *assembler) endIfNot(dst, src register) { a.endIf(0x5d, dst, src) }
 
+func (a *assembler) endIfEqual(dst, src register) {
+	a.endIf(0x1d, dst, src)
+}
+
+// ifNot is a jump for when they differ, to where land says.
+func (a *assembler) ifNot(dst, src register) (at int) {
+	a.op(0x5d, dst, src, 0, 0)
+	return len(a.code)/8 - 1
+}
+
+// land has a jump lead to what comes next.
+func (a *assembler) land(at int) { putJump(a.code, at, len(a.code)/8) }
+
+// probe copies size bytes of the kernel's to a place on the stack; 0 when there are none. It takes r0 to r5.
+func (a *assembler) probe(size, to int, from register, offset int) {
+	a.move(r3, from)
+	a.add(r3, offset)
+	a.move(r1, r10)
+	a.add(r1, to)
+	a.set(r2, size)
+	a.call(helperProbeReadKernel)
+}
+
+// write writes the record on the stack, for the reader of the file in r6.
+func (a *assembler) write() {
+	a.move(r1, r6)
+	a.move(r2, r10)
+	a.add(r2, -recordSize)
+	a.set(r3, recordSize)
+	a.call(helperSeqWrite)
+}
+
 func (a *assembler) endIf(code byte, dst, src register) {
 	a.jumps = append(a.jumps, len(a.code)/8)
 	a.op(code, dst, src, 0, 0)

@@ -56,8 +56,14 @@ const (
 	attachTraceIter = 28
 )
 
+// Facts are what is asked for besides processes.
+type Facts uint
+
+// Relations are those of the namespaces that processes are in, see [Record.Relations].
+const Relations Facts = 1 << iota
+
 // Load makes the program for this kernel and loads it. Its errors say what the kernel lacks or refuses.
-func Load() (*Iterator, error) {
+func Load(with Facts) (*Iterator, error) {
 	types, err := readTypes(structs(), iterFunc)
 	if err != nil {
 		return nil, err
@@ -67,7 +73,7 @@ func Load() (*Iterator, error) {
 	if !ok {
 		return nil, errors.New("this kernel has no BPF iterator over tasks")
 	}
-	code, s, err := program(types)
+	code, s, err := program(types, with)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +138,8 @@ func (it *Iterator) Close() {
 	_ = unix.Close(it.prog)
 }
 
-// Each calls f with every process that the reader's PID namespace shows, in no order. The record is valid during the call.
+// Each calls f with every process that the reader's PID namespace shows, in no order, and with what else was asked for
+// of it after it. The record is valid during the call.
 func (it *Iterator) Each(f func(*Record) error) error {
 	attr := bpfIterCreate{linkFD: uint32(it.link)}
 	fd, err := bpf(unix.BPF_ITER_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -202,7 +209,7 @@ func readChunks(fd int, free <-chan []byte, full chan<- []byte) error {
 	return nil
 }
 
-// Record is one process.
+// Record is one process, or the relations of its namespaces.
 type Record struct {
 	b     []byte
 	shape shape

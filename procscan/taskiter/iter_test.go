@@ -16,7 +16,7 @@ import (
 func load(t testing.TB) *Iterator {
 	t.Helper()
 	proctest.NeedRoot(t)
-	it, err := Load()
+	it, err := Load(Relations)
 	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
 	t.Cleanup(it.Close)
 	return it
@@ -50,7 +50,7 @@ func TestTypesOfAnotherKernel(t *testing.T) {
 			t.Errorf("% x was read as BTF", b)
 		}
 	}
-	if _, _, err := program(&kernelTypes{structs: map[string][]uint32{}}); err == nil || err.Error() != "this kernel has no bpf_iter__task.meta" {
+	if _, _, err := program(&kernelTypes{structs: map[string][]uint32{}}, Relations); err == nil || err.Error() != "this kernel has no bpf_iter__task.meta" {
 		t.Errorf("a kernel without types: %v", err)
 	}
 }
@@ -68,7 +68,7 @@ func FuzzTypes(f *testing.F) {
 func BenchmarkLoad(b *testing.B) {
 	load(b)
 	for b.Loop() {
-		it, err := Load()
+		it, err := Load(0)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func BenchmarkTypes(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := program(types); err != nil {
+		if _, _, err := program(types, 0); err != nil {
 			b.Fatal(err)
 		}
 		types.release()

@@ -68,14 +68,20 @@ func (l *layout) at(structure, field string) int {
 	return n
 }
 
+// has is where a field is that not every kernel has.
+func (l *layout) has(structure, field string) (int, bool) {
+	n, err := l.types.offset(structure, field)
+	return n, err == nil
+}
+
 // shape is what a reader of records has to know of the kernel's types.
 type shape struct {
 	extents, nrExtents int // in struct uid_gid_map
 }
 
-// program writes a record of every process: a task that leads its thread group. It follows pointers of the kernel, which
+// program writes a record of every process: a task that leads its thread group, and what else is asked for. It follows pointers of the kernel, which
 // the verifier allows since it knows their types; one that leads nowhere reads as 0.
-func program(types *kernelTypes) ([]byte, shape, error) {
+func program(types *kernelTypes, with Facts) ([]byte, shape, error) {
 	l := &layout{types: types}
 	a := &assembler{}
 	rec := func(at int) int { return at - recordSize }
@@ -107,14 +113,7 @@ func program(types *kernelTypes) ([]byte, shape, error) {
 	a.load(double, r8, r7, l.at("task_struct", "real_parent"))
 	copyField(word, r8, l.at("task_struct", "tgid"), recPPID)
 
-	probe := func(size, to int, from register, offset int) {
-		a.move(r3, from)
-		a.add(r3, offset)
-		a.move(r1, r10)
-		a.add(r1, rec(to))
-		a.set(r2, size)
-		a.call(helperProbeReadKernel)
-	}
+	probe := func(size, to int, from register, offset int) { a.probe(size, rec(to), from, offset) }
 
 	probe(commSize, recComm, r7, l.at("task_struct", "comm"))
 
@@ -160,7 +159,7 @@ func program(types *kernelTypes) ([]byte, shape, error) {
 		a.call(helperProbeReadKernel)
 	}
 	for _, at := range below {
-		putJump(a.code, at, len(a.code)/8)
+		a.land(at)
 	}
 
 	a.load(double, r8, r7, l.at("task_struct", "fs"))
@@ -187,11 +186,10 @@ func program(types *kernelTypes) ([]byte, shape, error) {
 	copyField(double, r7, l.at("task_struct", "nsproxy"), recNSProxyAgain)
 	copyField(word, r7, l.at("task_struct", "flags"), recFlags)
 
-	a.move(r1, r6)
-	a.move(r2, r10)
-	a.add(r2, -recordSize)
-	a.set(r3, recordSize)
-	a.call(helperSeqWrite)
+	a.write()
+	if with&Relations != 0 {
+		a.relations(l)
+	}
 
 	s := shape{extents: l.at("uid_gid_map", "extent"), nrExtents: l.at("uid_gid_map", "nr_extents")}
 	if l.err != nil {

@@ -1,12 +1,17 @@
 package nsinspect
 
-import "github.com/nsview/nsview/idmap"
+import (
+	"time"
+
+	"github.com/nsview/nsview/idmap"
+)
 
 // Report is what every JSON object that nsview prints begins with. A report type embeds it and adds its list.
 type Report struct {
 	Schema   string         `json:"schema"`
 	Kind     string         `json:"kind"`
 	Observer ReportObserver `json:"observer"`
+	Time     *time.Time     `json:"time"` // of the snapshot that it answers from; nil when that does not say
 	Gaps     []Gap          `json:"gaps"`
 
 	// Partial: it was interrupted, and what is here is what was known until then. What is not here may be there.
@@ -30,8 +35,12 @@ func (s *Snapshot) Report(kind string) Report {
 	if gaps == nil {
 		gaps = []Gap{}
 	}
+	var at *time.Time
+	if !s.Time.IsZero() {
+		at = &s.Time
+	}
 	return Report{
-		Schema: Schema, Kind: kind, Gaps: gaps, Partial: s.Partial,
+		Schema: Schema, Kind: kind, Time: at, Gaps: gaps, Partial: s.Partial,
 		Observer: ReportObserver{PID: o.PID, UID: o.UID, UserNS: o.UserNS, PIDNS: o.PIDNS, MntNS: o.MntNS, Kernel: o.Kernel},
 	}
 }

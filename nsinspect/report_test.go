@@ -52,6 +52,7 @@ func TestProcessListJSON(t *testing.T) {
   "mnt_ns": 4026531832,
   "kernel": "6.18.44"
  },
+ "time": null,
  "gaps": [],
  "processes": [
   {

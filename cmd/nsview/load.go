@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,11 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 			i.telling.Store(false) // a snapshot that was not read to the end tells nothing
 		}
 		defer a.progress("reading " + a.from)()
-		return a.stored()
+		s, err := a.stored()
+		if err == nil && a.verbose {
+			a.warn("answering from %s, %s", a.from, takenText(s, time.Now()))
+		}
+		return s, err
 	}
 	defer a.progress("reading " + a.proc)()
 	var chosen procscan.Choice
@@ -75,6 +80,18 @@ func (a *app) stored() (*nsinspect.Snapshot, error) {
 		return nil, fmt.Errorf("read snapshot %s: %w", a.from, err)
 	}
 	return s, nil
+}
+
+// takenText is when a snapshot was taken, and how long ago that is.
+func takenText(s *nsinspect.Snapshot, now time.Time) string {
+	if s.Time.IsZero() {
+		return "which does not say when it was taken"
+	}
+	at := s.Time.Local().Format("2006-01-02 15:04:05 -0700")
+	if age := now.Sub(s.Time); age >= 0 {
+		return fmt.Sprintf("taken %s ago, at %s", ageText(&s.Time, age), at)
+	}
+	return fmt.Sprintf("taken at %s, which this clock has yet to reach", at)
 }
 
 // sourceFlag adds --source.

@@ -86,7 +86,8 @@ func (t *tracing) know(ctx context.Context) error {
 
 // processes tells the history of those of s, parents first. A thread of the kernel starts no container.
 func (t *tracing) processes(s *nsinspect.Snapshot) {
-	t.observer = s.Report("").Observer
+	report := s.Report("")
+	t.observer, t.looked = report.Observer, report.Time
 	var tell func(p *nsinspect.Process, depth int)
 	told := map[int]bool{}
 	tell = func(p *nsinspect.Process, depth int) {

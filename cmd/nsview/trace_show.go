@@ -34,6 +34,7 @@ type tracing struct {
 
 	list     []*events.Event // with -o json
 	observer nsinspect.ReportObserver
+	looked   *time.Time // when the host was read
 }
 
 // traceReader reads the source, whatever the output does: a slow terminal must not cost events.
@@ -264,7 +265,7 @@ func (t *tracing) printReport(gaps []nsinspect.Gap) error {
 		gaps = []nsinspect.Gap{}
 	}
 	return t.app.printData(t.out, traceReport{
-		Report: nsinspect.Report{Schema: nsinspect.Schema, Kind: "Trace", Observer: t.observer, Gaps: gaps},
+		Report: nsinspect.Report{Schema: nsinspect.Schema, Kind: "Trace", Time: t.looked, Observer: t.observer, Gaps: gaps},
 		Source: t.source.Name(), Events: t.list, Summary: t.summary(),
 	}, nil)
 }

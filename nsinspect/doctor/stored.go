@@ -26,14 +26,31 @@ type stored struct {
 }
 
 // Store puts what was fetched into the snapshot that it is about. volumes says that it was for a plan, so that it can be
-// judged.
+// judged. A walk of which a part is missing, which [Load] would refuse with all others, is left out and a gap.
 func Store(f *Facts, volumes bool) error {
-	out := stored{Volumes: volumes, Asked: f.Asked, Answers: f.Answers, Counts: f.Counts, Samples: f.Samples, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
+	out := stored{Volumes: volumes, Counts: f.Counts, Hidden: f.Hidden, SubUID: f.SubUID, SubGID: f.SubGID}
+	keep := func(w *access.Walk) bool {
+		if !wholeWalk(w) {
+			f.Snapshot.Gaps = append(f.Snapshot.Gaps, nsinspect.Gap{Subject: w.Path, Fact: "walk", Error: errPart.Error()})
+			return false
+		}
+		out.Host = w.Host
+		return true
+	}
 	for i := range f.Answers {
-		out.Host = f.Answers[i].Walk.Host
+		if keep(f.Answers[i].Walk) {
+			out.Answers = append(out.Answers, f.Answers[i])
+		}
+	}
+	for i := range f.Samples {
+		if keep(f.Samples[i].Walk) {
+			out.Samples = append(out.Samples, f.Samples[i])
+		}
 	}
 	for i := range f.Asked {
-		out.Host = f.Asked[i].Walk.Host
+		if keep(f.Asked[i].Walk) {
+			out.Asked = append(out.Asked, f.Asked[i])
+		}
 	}
 	text, err := json.Marshal(&out)
 	if err != nil {
@@ -163,6 +180,9 @@ const maxLevels = 40
 // wholeWalk reports whether every step of a walk has what a walk always has. Walks here have no second path and no
 // program to run.
 func wholeWalk(w *access.Walk) bool {
+	if w.Start == nil && w.Fail != "" { // too long or empty: it is not begun
+		return w.New == nil && len(w.Steps) == 0
+	}
 	if w.New != nil || !wholeNode(w.Start, 0) {
 		return false
 	}

@@ -66,3 +66,29 @@ func TestLoadRefuses(t *testing.T) {
 		t.Error(found, err)
 	}
 }
+
+// One walk that was not read whole does not cost all the others: it is a gap. One that could not begin is whole.
+func TestStoreLeavesOut(t *testing.T) {
+	f := host()
+	inOwnUserNS(f)
+	answer(f, 1000, 0o750)
+	torn, long := *f.Answers[0].Walk, *f.Answers[0].Walk
+	torn.Start, torn.Path = nil, "/torn"
+	long.Start, long.Path, long.Fail, long.Steps = nil, "/long", "ENAMETOOLONG", []access.Lookup{}
+	for _, w := range []*access.Walk{&torn, &long} {
+		a := f.Answers[0]
+		a.Walk = w
+		f.Answers = append(f.Answers, a)
+	}
+	if err := Store(f, true); err != nil {
+		t.Fatal(err)
+	}
+	gaps := f.Snapshot.Gaps
+	if len(gaps) == 0 || gaps[len(gaps)-1].Subject != "/torn" {
+		t.Errorf("gaps %+v", gaps)
+	}
+	back := &Facts{Snapshot: f.Snapshot, Containers: f.Containers, Host: true}
+	if found, err := Load(back); !found || err != nil || len(back.Answers) != 2 {
+		t.Fatalf("%v, %v: %d answers", found, err, len(back.Answers))
+	}
+}

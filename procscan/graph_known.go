@@ -33,6 +33,13 @@ func (g *grapher) tell() {
 	}
 }
 
+// withoutFiles says that no namespace file is mounted in the mount namespace with that id: the BPF iterator came across
+// it, and then across no such mount in it.
+func (g *grapher) withoutFiles(inode nsinspect.Inode, id uint64) bool {
+	n, m := g.nodes[nodeKey{nsinspect.Mnt, inode}], &g.s.mounted
+	return n != nil && n.told && n.ns.MntID == id && id != 0 && m.Known && !m.In[inode] && g.s.lacks&featStatmount == 0
+}
+
 // askAbove asks the namespaces that were told but not asked, where what they told of is not known: it has no process,
 // and only they lead to it.
 func (g *grapher) askAbove(ctx context.Context) {

@@ -1,6 +1,8 @@
 package procscan
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -52,6 +54,51 @@ func TestRelationsByBPFAreThoseByIoctl(t *testing.T) {
 					inode = got.OwnerUserNS
 				}
 			}
+		}
+	}
+}
+
+// The BPF iterator tells in which mount namespaces namespace files are mounted, and only these are looked into: what is
+// found is what it was without. Where there are more of them than it tells, all are looked into.
+func TestMountsByBPF(t *testing.T) {
+	proctest.NeedRoot(t)
+	file := filepath.Join(t.TempDir(), "ns")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	scan := func() *scanner {
+		s, err := newScanner(Options{Facts: Graph, Source: SourceBPF})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.close)
+		err = s.readProcesses(t.Context())
+		proctest.Need(t, "bpf", err == nil, errorText(err))
+		s.readGraph(t.Context())
+		return s
+	}
+	bind := "mount --bind /proc/self/ns/uts " + file
+	const many = 60
+	before := scan()
+	proctest.Need(t, "bpf-mounts", before.mounted.Known, "Linux before 6.18, or many mount namespaces with mounts of namespace files")
+	bare := nsOf(t, park(t, []string{"unshare", "-mu"}, ""), "mnt")
+	pids := []int{park(t, []string{"unshare", "-mu"}, bind)}
+	for _, n := range []int{1, many} {
+		for len(pids) < n {
+			pids = append(pids, park(t, []string{"unshare", "-mu"}, bind))
+		}
+		s := scan()
+		for _, pid := range pids {
+			mnt, uts := nsOf(t, pid, "mnt"), nsOf(t, pid, "uts")
+			if s.mounted.Known && (!s.mounted.In[mnt] || s.mounted.In[bare]) {
+				t.Errorf("of %d mounts that in %d is %v, that in %d %v", len(pids), mnt, s.mounted.In[mnt], bare, s.mounted.In[bare])
+			}
+			if want := (nsinspect.Pin{Kind: nsinspect.PinBindMount, Path: file, MntNS: mnt}); !hasPin(mustNamespace(t, s.snap, uts), want) {
+				t.Errorf("of %d mounts %s in %d is not found", len(pids), file, mnt)
+			}
+		}
+		if s.mounted.Known != (n == 1) {
+			t.Errorf("%d mounts: known is %v", n, s.mounted.Known)
 		}
 	}
 }

@@ -131,6 +131,10 @@ func (g *grapher) walkFrom(ctx context.Context, from *nsFile, step func(*nsFile)
 	}
 	walked := g.walkSide(ctx, from, step, func(v *mountVisit) {
 		visits = append(visits, v)
+		if g.withoutFiles(v.ns.inode, v.id) {
+			v.ns.close()
+			return
+		}
 		todo <- v
 	})
 	close(todo)
@@ -170,6 +174,9 @@ func (g *grapher) walkSide(ctx context.Context, from *nsFile, step func(*nsFile)
 
 // visitMountNS looks for namespace files among the mounts of the mount namespace with that id for statmount(2).
 func (g *grapher) visitMountNS(inode nsinspect.Inode, id uint64) error {
+	if g.withoutFiles(inode, id) {
+		return g.visitedMounts(inode, nil, nil)
+	}
 	var buf []byte
 	mounts, err := g.s.nsfsMounts(id, &buf)
 	return g.visitedMounts(inode, mounts, err)

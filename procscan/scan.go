@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nsview/nsview/nsinspect"
+	"github.com/nsview/nsview/procscan/taskiter"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,7 +80,8 @@ type scanner struct {
 	samePIDs bool
 
 	maps      *mapTable
-	relations relations // of namespaces, that were told with processes
+	relations relations       // of namespaces, that were told with processes
+	mounted   taskiter.Mounts // where namespace files are mounted, told with them
 	followers *followers
 	names     *nameFiles
 	host      *hostNames

@@ -115,6 +115,9 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 	if s.opts.Facts&(Graph|FDPins|Relations) != 0 {
 		with = taskiter.Relations
 	}
+	if s.opts.Facts&(Graph|FDPins) != 0 {
+		with |= taskiter.Mounted
+	}
 	it, err := taskiter.Load(with) // while procfs is listed
 	if err != nil {
 		return nil, err
@@ -200,6 +203,9 @@ func (r *iterated) add(rec *taskiter.Record) error {
 	switch {
 	case rec.IsRelations():
 		rec.Relations(r.s.relations.add)
+		return nil
+	case rec.IsMounts():
+		rec.Mounts(&r.s.mounted)
 		return nil
 	case rec.Kthread() && r.s.opts.Facts&NoKthreads != 0:
 		r.seen = append(r.seen, rec.PID())

@@ -78,6 +78,27 @@ func (a *assembler) ifNot(dst, src register) (at int) {
 	return len(a.code)/8 - 1
 }
 
+// ifEqual is one for when they are equal.
+func (a *assembler) ifEqual(dst, src register) (at int) {
+	a.op(0x1d, dst, src, 0, 0)
+	return len(a.code)/8 - 1
+}
+
+// ifIs is one for when it is a number.
+func (a *assembler) ifIs(dst register, v int) (at int) {
+	a.op(0x15, dst, 0, 0, int32(v))
+	return len(a.code)/8 - 1
+}
+
+// jump goes on at an instruction.
+func (a *assembler) jump(to int) {
+	a.op(0x05, 0, 0, 0, 0)
+	putJump(a.code, len(a.code)/8-1, to)
+}
+
+// callKernel calls a function of the kernel by its BTF id.
+func (a *assembler) callKernel(id uint32) { a.op(0x85, 0, 2, 0, int32(id)) }
+
 // land has a jump lead to what comes next.
 func (a *assembler) land(at int) { putJump(a.code, at, len(a.code)/8) }
 
@@ -105,11 +126,16 @@ func (a *assembler) endIf(code byte, dst, src register) {
 	a.op(code, dst, src, 0, 0)
 }
 
+// exit ends the program with 0.
+func (a *assembler) exit() {
+	a.set(r0, 0)
+	a.op(0x95, 0, 0, 0, 0)
+}
+
 // finish ends the program with 0 and has the jumps lead there.
 func (a *assembler) finish() []byte {
 	end := len(a.code) / 8
-	a.set(r0, 0)
-	a.op(0x95, 0, 0, 0, 0)
+	a.exit()
 	for _, at := range a.jumps {
 		binary.NativeEndian.PutUint16(a.code[at*8+2:], uint16(end-at-1))
 	}

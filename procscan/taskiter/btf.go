@@ -29,7 +29,7 @@ const (
 	kindEnum64    = 19
 )
 
-// kernelTypes is what the program needs to know of the kernel's types: where fields are, and the id of a function. It is
+// kernelTypes is what the program needs to know of the kernel's types: where fields are, and the ids of functions. It is
 // read in one pass over the file, in a few milliseconds; a library that makes every type of it takes ten times that.
 type kernelTypes struct {
 	b       []byte // the types
@@ -43,7 +43,7 @@ type kernelTypes struct {
 var errBTF = errors.New("the kernel's BTF makes no sense")
 
 // readTypes reads the types of the running kernel. They are to be released.
-func readTypes(structs []string, function string) (*kernelTypes, error) {
+func readTypes(structs []string, functions ...string) (*kernelTypes, error) {
 	f, err := os.Open(btfFile)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func readTypes(structs []string, function string) (*kernelTypes, error) {
 			return nil, err
 		}
 	}
-	k, err := parseTypes(b, structs, function)
+	k, err := parseTypes(b, structs, functions...)
 	if mapped {
 		release := func() { _ = unix.Munmap(b) }
 		if err != nil {
@@ -73,7 +73,7 @@ func readTypes(structs []string, function string) (*kernelTypes, error) {
 	return k, err
 }
 
-func parseTypes(b []byte, structs []string, function string) (*kernelTypes, error) {
+func parseTypes(b []byte, structs []string, functions ...string) (*kernelTypes, error) {
 	// struct btf_header: u16 magic, u8 version, u8 flags, u32 hdr_len, type_off, type_len, str_off, str_len
 	const header = 24
 	u32 := binary.NativeEndian.Uint32
@@ -102,6 +102,10 @@ func parseTypes(b []byte, structs []string, function string) (*kernelTypes, erro
 	for _, name := range structs {
 		wanted[name] = true
 	}
+	called := make(map[string]bool, len(functions))
+	for _, name := range functions {
+		called[name] = true
+	}
 	for at := 0; at < len(types); {
 		size, err := typeSize(types[at:])
 		if err != nil {
@@ -115,8 +119,8 @@ func parseTypes(b []byte, structs []string, function string) (*kernelTypes, erro
 				k.structs[string(name)] = append(k.structs[string(name)], id)
 			}
 		case kindFunc:
-			if name := k.name(u32(types[at:])); string(name) == function {
-				k.funcs[function] = id
+			if name := k.name(u32(types[at:])); called[string(name)] {
+				k.funcs[string(name)] = id
 			}
 		}
 		at += size

@@ -19,6 +19,7 @@ import (
 // Iterator is a loaded program.
 type Iterator struct {
 	prog, link int
+	own        int // the file of the reader's mount namespace, -1 when it is not needed
 	shape      shape
 }
 
@@ -59,12 +60,18 @@ const (
 // Facts are what is asked for besides processes.
 type Facts uint
 
-// Relations are those of the namespaces that processes are in, see [Record.Relations].
-const Relations Facts = 1 << iota
+const (
+	Relations Facts = 1 << iota // those of the namespaces that processes are in, see [Record.Relations]
+	Mounted                     // where namespace files are mounted, see [Record.Mounts]
+)
 
 // Load makes the program for this kernel and loads it. Its errors say what the kernel lacks or refuses.
 func Load(with Facts) (*Iterator, error) {
-	types, err := readTypes(structs(), iterFunc)
+	functions := []string{iterFunc}
+	if with&Mounted != 0 {
+		functions = append(functions, iterFuncs()...)
+	}
+	types, err := readTypes(structs(), functions...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +94,11 @@ func Load(with Facts) (*Iterator, error) {
 		_ = unix.Close(prog)
 		return nil, fmt.Errorf("attach the BPF iterator: %w", err)
 	}
-	return &Iterator{prog: prog, link: link, shape: s}, nil
+	own := -1
+	if with&Mounted != 0 {
+		own, _ = unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0) // without it nothing is known
+	}
+	return &Iterator{prog: prog, link: link, own: own, shape: s}, nil
 }
 
 func loadProgram(code []byte, attachTo uint32) (int, error) {
@@ -135,11 +146,14 @@ func bpf(command int, attr unsafe.Pointer, size uintptr) (int, error) {
 // Close unloads the program.
 func (it *Iterator) Close() {
 	_ = unix.Close(it.link)
+	if it.own >= 0 {
+		_ = unix.Close(it.own)
+	}
 	_ = unix.Close(it.prog)
 }
 
 // Each calls f with every process that the reader's PID namespace shows, in no order, and with what else was asked for
-// of it after it. The record is valid during the call.
+// of it after it, or after all of them. The record is valid during the call.
 func (it *Iterator) Each(f func(*Record) error) error {
 	attr := bpfIterCreate{linkFD: uint32(it.link)}
 	fd, err := bpf(unix.BPF_ITER_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -209,7 +223,7 @@ func readChunks(fd int, free <-chan []byte, full chan<- []byte) error {
 	return nil
 }
 
-// Record is one process, or the relations of its namespaces.
+// Record is one process, or what else was asked for.
 type Record struct {
 	b     []byte
 	shape shape

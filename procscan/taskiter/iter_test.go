@@ -16,7 +16,7 @@ import (
 func load(t testing.TB) *Iterator {
 	t.Helper()
 	proctest.NeedRoot(t)
-	it, err := Load(Relations)
+	it, err := Load(Relations | Mounted)
 	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
 	t.Cleanup(it.Close)
 	return it

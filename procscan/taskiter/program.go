@@ -47,6 +47,7 @@ func structs() []string {
 	return []string{
 		"task_struct", "seccomp", "cred", "group_info", "fs_struct", "path", "nsproxy",
 		"mnt_namespace", "uts_namespace", "ipc_namespace", "net", "cgroup_namespace", "time_namespace", "pid_namespace",
+		"dentry", "super_block", "mount",
 		"user_namespace", "ns_common", "pid", "upid", "uid_gid_map", "bpf_iter__task", "bpf_iter_meta",
 	}
 }
@@ -94,7 +95,7 @@ func program(types *kernelTypes, with Facts) ([]byte, shape, error) {
 	a.load(double, r8, r1, l.at("bpf_iter__task", "meta"))
 	a.load(double, r6, r8, l.at("bpf_iter_meta", "seq"))
 	a.load(double, r7, r1, l.at("bpf_iter__task", "task"))
-	a.endIfZero(r7)
+	last := a.ifIs(r7, 0)
 	a.load(word, r1, r7, l.at("task_struct", "pid"))
 	a.load(word, r2, r7, l.at("task_struct", "tgid"))
 	a.endIfNot(r1, r2)
@@ -189,6 +190,11 @@ func program(types *kernelTypes, with Facts) ([]byte, shape, error) {
 	a.write()
 	if with&Relations != 0 {
 		a.relations(l)
+	}
+	a.exit()
+	a.land(last)
+	if with&Mounted != 0 {
+		a.mounts(l)
 	}
 
 	s := shape{extents: l.at("uid_gid_map", "extent"), nrExtents: l.at("uid_gid_map", "nr_extents")}

@@ -57,6 +57,7 @@ func (a *assembler) relations(l *layout) {
 
 	a.set(r1, 0)
 	a.store(word, r10, rec(relMark), r1)
+	a.store(word, r10, rec(mountsMark), r1)
 	pointer(r9, r7, nsproxy)
 	a.store(double, r10, rec(relNSProxy), r9)
 	pointer(r8, r7, l.at("task_struct", "real_parent"))
@@ -105,7 +106,7 @@ func (a *assembler) relations(l *layout) {
 }
 
 // IsRelations says that the record is one of relations, and not of a process.
-func (r *Record) IsRelations() bool { return r.u32(relMark) == 0 }
+func (r *Record) IsRelations() bool { return r.u32(relMark) == 0 && r.u32(mountsMark) == 0 }
 
 // Relation is what ioctl_nsfs(2) tells of a namespace to who is in the initial ones.
 type Relation struct {

@@ -4,8 +4,8 @@
 #
 # usage: docs/demo.sh [NSVIEW]    (make demo builds it first)
 #
-# It leaves nothing behind: everything lives in a temporary folder, and as root in a mount namespace of its own, where a
-# user khope is added to a copy of /etc/passwd.
+# It leaves nothing behind: everything lives in a temporary folder, and as root in a mount namespace of its own, where /etc is
+# a copy with a user khope added.
 set -euo pipefail
 
 nsview=$(realpath -- "${1:-bin/nsview}")
@@ -22,7 +22,7 @@ cleanup() {
 	kill "${running[@]}" 2>/dev/null || true
 	wait 2>/dev/null || true
 	if [ "$(id -u)" = 0 ]; then
-		umount /etc/passwd /etc/group 2>/dev/null || true
+		umount /etc 2>/dev/null || true
 	fi
 	rm -rf -- "$work"
 }
@@ -82,13 +82,17 @@ start() {
 }
 
 if [ "$(id -u)" = 0 ]; then
-	for table in passwd group; do # khope is uid and gid 1000, in a copy that only this mount namespace sees
-		grep -vE '^[^:]*:[^:]*:1000:' "/etc/$table" >"$work/$table"
+	# khope is uid and gid 1000, in a copy of /etc that only this mount namespace sees. A mount on /etc/passwd alone would be
+	# gone once somebody adds a user to the host, which puts a new file in its place. Files of a moment, such as the locks
+	# of useradd, may be gone before they are copied.
+	mkdir "$work/etc"
+	cp -a /etc/. "$work/etc" 2>/dev/null || [ -s "$work/etc/passwd" ]
+	for table in passwd group; do
+		grep -vE '^[^:]*:[^:]*:1000:' "/etc/$table" >"$work/etc/$table"
 	done
-	echo 'khope:x:1000:1000::/:/bin/sh' >>"$work/passwd"
-	echo 'khope:x:1000:' >>"$work/group"
-	mount --bind "$work/passwd" /etc/passwd
-	mount --bind "$work/group" /etc/group
+	echo 'khope:x:1000:1000::/:/bin/sh' >>"$work/etc/passwd"
+	echo 'khope:x:1000:' >>"$work/etc/group"
+	mount --bind "$work/etc" /etc
 	chown 1000:1000 "$work/data" "$work/data"/*
 	mkdir -m 1777 "$work/tmp-mariadb" "$work/tmp-wordpress"
 	# mariadb shares the host's ids. wordpress has its own, 0-65535 inside are 100000-165535 outside; the idmapped mount
@@ -114,12 +118,6 @@ done
 say 'On the host, ls -l says of the same files'
 show ls -l "${containers[@]/%//file.txt}"
 
-say 'nsview ps: each process with both PIDs and both users'
-show "$nsview" ps "${containers[@]}"
-
-say 'nsview ps --tree: who started them'
-show "$nsview" ps --tree "${containers[@]}"
-
 say 'nsview owner: each file as the host and as every container that sees it'
 show "$nsview" owner "${containers[@]/%//file.txt}"
 
@@ -131,6 +129,12 @@ if [ "${#containers[@]}" = 2 ]; then
 else
 	show "$nsview" access mariadb /var/lib/mysql/file.txt write
 fi
+
+say 'nsview ps: each process with both PIDs and both users'
+show "$nsview" ps "${containers[@]}"
+
+say 'nsview ps --tree: who started them'
+show "$nsview" ps --tree "${containers[@]}"
 
 say 'nsview doctor: the same question for every volume of a container'
 show "$nsview" doctor "${containers[-1]}"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,7 +69,25 @@ func parkHere(t testing.TB, command []string, script string, files ...*os.File) 
 		_ = cmd.Process.Kill()
 		return 0, fmt.Errorf("%q: said %q, %v; stderr: %s", args, line, err, stderr.String())
 	}
+	// The shells said that; what stays is cat.
+	if !proctest.Within(10*time.Second, func() bool { return !hasShell(cmd.Process.Pid) }) {
+		_ = cmd.Process.Kill()
+		return 0, fmt.Errorf("%q: is a shell yet", args)
+	}
 	return cmd.Process.Pid, nil
+}
+
+// hasShell reports whether a process or one that descends from it is a shell, which is yet to execute something.
+func hasShell(pid int) bool {
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if string(comm) == "sh\n" {
+		return true
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	return slices.ContainsFunc(strings.Fields(string(children)), func(child string) bool {
+		n, err := strconv.Atoi(child)
+		return err == nil && hasShell(n)
+	})
 }
 
 // onThread runs f on a thread of its own that no other goroutine ever runs on again, so that f may unshare what a

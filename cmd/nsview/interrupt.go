@@ -25,11 +25,13 @@ const (
 
 // interrupts is how nsview answers them: the first one ends a context, the second one ends nsview.
 type interrupts struct {
-	listen  func()
-	stop    context.CancelFunc
-	came    atomic.Bool   // one did, and not the end of what was to be done
-	telling atomic.Bool   // what is known is going to be printed
-	written atomic.Uint64 // bytes of the results
+	listen func()
+
+	listenTerm func() // nil: SIGTERM ends nsview itself
+	stop       context.CancelFunc
+	came       atomic.Bool   // one did, and not the end of what was to be done
+	telling    atomic.Bool   // what is known is going to be printed
+	written    atomic.Uint64 // bytes of the results
 }
 
 // interruptible is a context that an interrupt ends. Before interruptAfter an interrupt ends nsview itself, as it does any
@@ -69,10 +71,14 @@ func interruptsOf(ctx context.Context) *interrupts {
 	return i
 }
 
-// answerInterrupts has interrupts end ctx from now on: what is printed from here on is told to be partial.
+// answerInterrupts has interrupts end ctx from now on, of which SIGTERM is one after [app.endsPromptly]: what is printed
+// from here on is told to be partial.
 func answerInterrupts(ctx context.Context) {
 	if i := interruptsOf(ctx); i != nil {
 		i.listen()
+		if i.listenTerm != nil {
+			i.listenTerm()
+		}
 	}
 }
 
@@ -86,14 +92,11 @@ func (a *app) endsPromptly(ctx context.Context, waits bool) {
 		return
 	}
 	a.lasting = true // once is enough
-	listen := func() {
-		i.listen()
-		i.first(syscall.SIGTERM)
-	}
+	i.listenTerm = sync.OnceFunc(func() { i.first(syscall.SIGTERM) })
 	if waits {
-		listen()
+		answerInterrupts(ctx)
 	} else {
-		time.AfterFunc(interruptAfter, listen)
+		time.AfterFunc(interruptAfter, func() { answerInterrupts(ctx) })
 	}
 	context.AfterFunc(ctx, func() {
 		if !i.came.Load() {

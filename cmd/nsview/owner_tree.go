@@ -16,6 +16,7 @@ import (
 
 // ownerTrees is owner -R: every directory is walked, and summed up or, as JSON lines, listed.
 func (a *app) ownerTrees(ctx context.Context, q *ownerAsk, dirs []string) error {
+	answerInterrupts(ctx)
 	report := nsinspect.OwnerSummary{Report: q.s.Report("OwnerSummary"), Trees: []nsinspect.TreeOwners{}}
 	scanned := len(q.s.Gaps)
 	var errs []error

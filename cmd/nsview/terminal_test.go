@@ -121,6 +121,10 @@ func TestTerminalWidth(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", command, width), func(t *testing.T) {
 				_, text := onTerminal(t, width, 24, append(strings.Fields(command), "--color", "never")...).end(t)
 				for line := range strings.SplitSeq(text, "\r\n") {
+					const wiped = "\x1b[K"
+					if at := strings.LastIndex(line, wiped); at >= 0 {
+						line = line[at+len(wiped):] // before it was progress
+					}
 					if n := len([]rune(line)); n > int(width) && !strings.HasPrefix(line, "nsview: ") {
 						t.Errorf("%d columns: %q", n, line)
 					}

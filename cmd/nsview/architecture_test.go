@@ -88,7 +88,7 @@ func TestImportsFollowTheHouse(t *testing.T) {
 }
 
 func TestTopLevelFolders(t *testing.T) {
-	want := []string{"bench", "cmd", "idmap", "nsinspect", "procscan", "runner"}
+	want := []string{"bench", "cmd", "idmap", "nsinspect", "packaging", "procscan", "runner"}
 	for _, p := range goPackages(t) {
 		top, _, _ := strings.Cut(strings.TrimPrefix(p.ImportPath, module), "/")
 		if !slices.Contains(want, top) {

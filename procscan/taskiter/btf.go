@@ -102,10 +102,6 @@ func parseTypes(b []byte, structs []string, functions ...string) (*kernelTypes, 
 	for _, name := range structs {
 		wanted[name] = true
 	}
-	called := make(map[string]bool, len(functions))
-	for _, name := range functions {
-		called[name] = true
-	}
 	for at := 0; at < len(types); {
 		size, err := typeSize(types[at:])
 		if err != nil {
@@ -119,8 +115,11 @@ func parseTypes(b []byte, structs []string, functions ...string) (*kernelTypes, 
 				k.structs[string(name)] = append(k.structs[string(name)], id)
 			}
 		case kindFunc:
-			if name := k.name(u32(types[at:])); called[string(name)] {
-				k.funcs[string(name)] = id
+			name := k.name(u32(types[at:]))
+			for _, function := range functions { // few: to compare is less than to look up
+				if string(name) == function {
+					k.funcs[function] = id
+				}
 			}
 		}
 		at += size

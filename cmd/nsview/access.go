@@ -187,7 +187,7 @@ func (a *app) access(ctx context.Context, f *accessFlags, args []string) error {
 	if a.structured() {
 		err = a.printData(a.out, accessVerdict{report, v}, nil)
 	} else {
-		err = a.printVerdict(&v, f.explain || a.verbose || a.wide())
+		err = a.printVerdict(&v, f.explain || a.verbose || a.wide(), asker.targets[q.Target].container != nil)
 		a.rootHint(&asker.s.Observer, v.Fixes...)
 		a.unseenHint(asker, &q, &v)
 		a.accessNotes(asker, q)

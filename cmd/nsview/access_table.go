@@ -15,8 +15,8 @@ import (
 )
 
 // printVerdict prints one answer for a person: the sentence, what the kernel says, with explain every check, then each fix
-// as commands to paste.
-func (a *app) printVerdict(v *access.Verdict, explain bool) error {
+// as commands to paste. Whether the subject is in a container decides what has to be started anew for some of them.
+func (a *app) printVerdict(v *access.Verdict, explain, container bool) error {
 	out := bufio.NewWriter(a.out)
 	line := func(format string, args ...any) {
 		fmt.Fprintln(out, render.Escape(fmt.Sprintf(format, args...)))
@@ -37,7 +37,7 @@ func (a *app) printVerdict(v *access.Verdict, explain bool) error {
 	for i := range v.Fixes {
 		f := &v.Fixes[i]
 		fmt.Fprintln(out)
-		fmt.Fprintf(out, "fix: %s%s\n", render.Quoted(f.Title), fixNote(f))
+		fmt.Fprintf(out, "fix: %s%s\n", render.Quoted(f.Title), fixNote(f, container))
 		for _, command := range f.Commands {
 			fmt.Fprintln(out, "  "+render.Quoted(command))
 		}
@@ -84,10 +84,13 @@ func (a *app) unseenHint(k *asker, q *question, v *access.Verdict) {
 }
 
 // fixNote is what to know before a fix is tried.
-func fixNote(f *access.Fix) string {
+func fixNote(f *access.Fix, container bool) string {
 	var notes []string
-	if f.Restart {
+	switch {
+	case f.Restart && container:
 		notes = append(notes, "the container has to be made anew")
+	case f.Restart:
+		notes = append(notes, "the process has to be started anew")
 	}
 	if !f.Proven {
 		notes = append(notes, "not proven")

@@ -41,7 +41,7 @@ STEP  RESULT       CHECK       COMPONENT  DETAIL
 	for explain, want := range tests {
 		var out bytes.Buffer
 		a := &app{out: &out, color: "never"}
-		if err := a.printVerdict(&v, explain); err != nil {
+		if err := a.printVerdict(&v, explain, true); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String(); got != want && (!explain || !strings.Contains(got, want)) {

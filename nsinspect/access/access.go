@@ -63,7 +63,7 @@ type Fix struct {
 	Commands []string `json:"commands"`          // for a shell of the observer, quoted; several are run one after the other
 	How      string   `json:"how,omitempty"`     // what to change where no command can: options of an engine, fields of a pod
 	Proven   bool     `json:"proven"`            // deciding again on the facts as they are after it gives allow
-	Restart  bool     `json:"restart,omitempty"` // the container has to be made anew for it
+	Restart  bool     `json:"restart,omitempty"` // the container has to be made anew for it, or the process started anew that is in none
 	Opens    string   `json:"opens"`             // what it opens to whom, besides what was asked
 }
 

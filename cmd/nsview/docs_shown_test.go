@@ -11,8 +11,7 @@ import (
 
 // A commandBlock is a command with its prompt, "$ nsview ps" or "NAME$ ls" inside a container, and the lines that it
 // printed but for empty ones. In these lines what varies from run to run is marked: PIDs, namespaces, the number of mounts
-// of the host. All else, every id, mode and count of files, is as it was printed. Rows of viewers that the script did not
-// start are left out: other containers of this host may see its files, too.
+// of the host, and the file system that it has below /tmp. All else, every id, mode and count of files, is as it was printed.
 type commandBlock struct {
 	command string
 	lines   []string
@@ -26,13 +25,15 @@ var (
 	number     = regexp.MustCompile(`^\d+$`)
 	leader     = regexp.MustCompile(`\((\d+)\)`)        // the process that diff names beside a container
 	nsfsInode  = regexp.MustCompile(`\b(40265\d{5})\b`) // 0xf0000000 and what the kernel counts up from there
+	fileSystem = regexp.MustCompile(`\b(ext4|xfs|btrfs|f2fs|overlay|tmpfs) /`)
 	hostMounts = regexp.MustCompile(`^(others \(-o wide\) +)(\d+)`)
 	spaces     = regexp.MustCompile(`\s+`)
 	marks      = regexp.MustCompile(`‹(\w+) (\d+)›`)
 )
 
-// commandBlocks finds the commands in a text and what each printed, up to a comment, the end of a fence or the next.
-func commandBlocks(text string) []commandBlock {
+// commandBlocks finds the commands in a text and what each printed, up to a comment, the end of a fence or the next. Of
+// tables with viewers it has the rows of these only, or all without one: other containers of the host may see a file, too.
+func commandBlocks(text string, viewers ...string) []commandBlock {
 	var blocks []commandBlock
 	var block *commandBlock
 	var columns []string
@@ -54,7 +55,7 @@ func commandBlocks(text string) []commandBlock {
 			if header.MatchString(line) {
 				columns = strings.Fields(line)
 			} else if of := slices.Index(columns, "VIEWER"); of >= 0 {
-				if cells := cell.FindAllString(line, -1); of < len(cells) && cells[of] != "..." && cells[of] != "host" && !strings.HasPrefix(cells[of], "nsview:") {
+				if cells := cell.FindAllString(line, -1); viewers != nil && of < len(cells) && !slices.Contains(viewers, cells[of]) {
 					continue
 				}
 			}
@@ -77,6 +78,7 @@ func marked(line string, columns []string) string {
 	line = leader.ReplaceAllString(line, "(‹pid $1›)")
 	line = nsfsInode.ReplaceAllString(line, "‹namespace $1›")
 	line = hostMounts.ReplaceAllString(line, "$1‹mounts $2›")
+	line = fileSystem.ReplaceAllString(line, "‹file system› /")
 	line = temporary.ReplaceAllString(line, "/tmp/nsview-demo")
 	return spaces.ReplaceAllString(line, " ")
 }
@@ -188,8 +190,7 @@ ls: cannot open directory '/f': Permission denied
 		{"what a command inside says", "Permission denied", "Operation not permitted", false},
 		{"a line without saying so", "host       -      drwxr-xr-x  khope  1000  /tmp/nsview-demo.x1/f\n", "", false},
 		{"a line, and saying so", "host       -      drwxr-xr-x  khope  1000  /tmp/nsview-demo.x1/f\n", "...\n", true},
-		{"a row of a container of somebody else", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\n", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\ndocker:x   20     drwxr-xr-x  a      999  /f\n", true},
-		{"a row of a container of ours", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\n", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\nnsview:x   20     drwxr-xr-x  a      999  /f\n", false},
+		{"a row of a container that was not started", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\n", "nsview:db  19313  drwxr-xr-x  mysql  999  /f\nnsview:x   20     drwxr-xr-x  a      999  /f\n", false},
 		{"a line that was not printed", "$ chown 999 f\n", "$ chown 999 f\nchown: done\n", false},
 	} {
 		text := printed
@@ -199,9 +200,13 @@ ls: cannot open directory '/f': Permission denied
 				t.Errorf("%s: nothing is changed", c.name)
 			}
 		}
-		if problems := notPrinted(commandBlocks(text), commandBlocks(printed)); (len(problems) == 0) != c.same {
+		if problems := notPrinted(commandBlocks(text), commandBlocks(printed, "host", "nsview:db")); (len(problems) == 0) != c.same {
 			t.Errorf("changed %s: %q", c.name, problems)
 		}
+	}
+	others := strings.ReplaceAll(printed, "\nnsview:db ", "\nnsview:x   20     drwxr-xr-x  a      999  /f\nnsview:db ")
+	if problems := notPrinted(commandBlocks(printed), commandBlocks(others, "host", "nsview:db")); len(problems) > 0 || others == printed {
+		t.Errorf("beside containers that were not started: %q", problems)
 	}
 	// The answer after the remedy does not stand for the one before it.
 	blocks := commandBlocks(printed)

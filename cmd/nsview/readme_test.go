@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,13 +16,13 @@ import (
 // commands, in that order; what of that may be left out or may vary is said in docs_shown_test.go.
 func TestReadmeShowsWhatTheDemoPrints(t *testing.T) {
 	proctest.NeedRoot(t)
-	checkShown(t, "../../README.md", commandBlocks(runDocs(t, "../../docs/demo.sh")), 4)
+	checkShown(t, "../../README.md", printedBlocks(t, "../../docs/demo.sh"), 4)
 }
 
 // So do the guides.
 func TestGuidesShowWhatIsPrinted(t *testing.T) {
 	proctest.NeedRoot(t)
-	printed := commandBlocks(runDocs(t, "../../docs/guides/guides.sh"))
+	printed := printedBlocks(t, "../../docs/guides/guides.sh")
 	guides, err := filepath.Glob("../../docs/guides/*.md")
 	if err != nil || len(guides) < 8 {
 		t.Fatalf("there are the guides %v (%v)", guides, err)
@@ -53,7 +54,7 @@ func checkShown(t *testing.T, document string, printed []commandBlock, least int
 func TestDemoAsOrdinaryUser(t *testing.T) {
 	proctest.NeedOrdinary(t)
 	out := make(map[string]string)
-	for _, block := range commandBlocks(runDocs(t, "../../docs/demo.sh")) {
+	for _, block := range printedBlocks(t, "../../docs/demo.sh") {
 		out[block.command] = strings.Join(block.lines, "\n")
 	}
 	for _, command := range []string{"$ nsview ps mariadb", "$ nsview owner mariadb/file.txt"} {
@@ -61,6 +62,22 @@ func TestDemoAsOrdinaryUser(t *testing.T) {
 			t.Errorf("%s printed\n%s\nwhich does not show ctr in nsview:mariadb", command, text)
 		}
 	}
+}
+
+var startLine = regexp.MustCompile(`(?m)^\s*start ([a-z0-9-]+) `)
+
+// printedBlocks are the commands of a script and what they printed, for the host and the containers that it starts.
+func printedBlocks(t *testing.T, script string) []commandBlock {
+	t.Helper()
+	source, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewers := []string{"host"}
+	for _, m := range startLine.FindAllSubmatch(source, -1) {
+		viewers = append(viewers, "nsview:"+string(m[1]))
+	}
+	return commandBlocks(runDocs(t, script), viewers...)
 }
 
 // runDocs runs a script of the documents with this test binary as nsview, and checks that it leaves nothing behind.

@@ -97,19 +97,18 @@ func (l *treeLister) list(worker int, b *pathwalk.Batch) {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		k := pairKey{region: b.Region, ids: nsinspect.RawIDs{UID: e.UID, GID: e.GID}}
-		at := w.recent.of(&k)
-		if at.value == nil || at.key != k {
-			line := w.parts[k]
-			if line == nil {
+		line := w.recent.get(&k)
+		if line == nil {
+			if line = w.parts[k]; line == nil {
 				if len(w.parts) >= maxLineParts {
 					clear(w.parts)
 				}
 				line = l.parts(k)
 				w.parts[k] = line
 			}
-			at.key, at.value = k, line
+			w.recent.put(&k, line)
 		}
-		w.append(l.path, len(w.rel), e, at.value)
+		w.append(l.path, len(w.rel), e, line)
 		if len(w.text) >= lineBuffer {
 			l.flush(w)
 		}

@@ -72,12 +72,22 @@ type pairCache[T any] [16]struct {
 	value *T // nil: empty
 }
 
-// of is the one place where a pair may be.
-func (c *pairCache[T]) of(k *pairKey) *struct {
-	key   pairKey
-	value *T
-} {
-	return &c[(k.ids.UID+7*k.ids.GID+k.like.mode)%uint32(len(c))]
+// place is the one where a pair may be.
+func (c *pairCache[T]) place(k *pairKey) uint32 {
+	return (k.ids.UID + 7*k.ids.GID + k.like.mode) % uint32(len(c))
+}
+
+// get is nil for a pair that did not come lately.
+func (c *pairCache[T]) get(k *pairKey) *T {
+	if at := &c[c.place(k)]; at.key == *k {
+		return at.value
+	}
+	return nil
+}
+
+func (c *pairCache[T]) put(k *pairKey, value *T) {
+	at := &c[c.place(k)]
+	at.key, at.value = *k, value
 }
 
 // maxPairs bounds the owner pairs that a worker tells apart. The files of others are counted together.
@@ -108,10 +118,9 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 		if c.modes {
 			k.like = likeness{mode: e.Mode, top: len(e.Name) == 0}
 		}
-		at := c.recent.of(&k)
-		if at.value == nil || at.key != k {
-			n := c.counts[k]
-			if n == nil {
+		n := c.recent.get(&k)
+		if n == nil {
+			if n = c.counts[k]; n == nil {
 				if len(c.counts) >= maxPairs {
 					c.rest++
 					continue
@@ -122,9 +131,9 @@ func (c *pairCounter) add(b *pathwalk.Batch) {
 				}
 				c.counts[k] = n
 			}
-			at.key, at.value = k, n
+			c.recent.put(&k, n)
 		}
-		at.value.Add(nsinspect.Amount{Files: 1, Bytes: e.Size})
+		n.Add(nsinspect.Amount{Files: 1, Bytes: e.Size})
 	}
 }
 

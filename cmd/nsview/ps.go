@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -205,14 +206,16 @@ func (a *app) addDetails(ctx context.Context, s *nsinspect.Snapshot, query *nsin
 
 // printPS prints what the query shows, and says how many processes that is.
 func (a *app) printPS(out io.Writer, f *psFlags, s *nsinspect.Snapshot, query nsinspect.ProcessQuery, o render.TableOptions) (shown int, err error) {
-	rows, shown := s.ProcessRows(query)
-	var list *nsinspect.ProcessList
+	var rows iter.Seq[*nsinspect.ProcessRow]
+	var list *nsinspect.ProcessList // nil where one row after the other will do
 	if a.structured() || f.tree || f.sort != "" {
 		list = s.ProcessList(query)
 		if err := sortRows(list.Processes, f.sort); err != nil {
-			return shown, err
+			return 0, err
 		}
-		rows = pointers(list.Processes)
+		rows, shown = pointers(list.Processes), len(list.Processes)
+	} else {
+		rows, shown = s.ProcessRows(query)
 	}
 	if a.structured() {
 		return shown, a.printData(out, list, list.Processes)

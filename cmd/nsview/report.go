@@ -99,7 +99,7 @@ const (
 
 func (a *app) reportPage(s *nsinspect.Snapshot, targets []nsinspect.Target, list *nsinspect.ContainerList, findings *doctor.FindingList) *html.Page {
 	p := &html.Page{Title: "Containers from both sides", Version: buildVersion(), Facts: a.reportFacts(s, list, findings.Partial)}
-	for _, severity := range []doctor.Severity{doctor.Error, doctor.Warning, doctor.Info} { // the worst first, whosever it is
+	for _, severity := range doctor.Severities() { // the worst first, whosever it is
 		for i := range findings.Findings {
 			if f := &findings.Findings[i]; f.Severity == severity {
 				p.Findings = append(p.Findings, reportFinding(f))
@@ -174,10 +174,11 @@ func someOf(rows []nsinspect.ContainerRow, findings []doctor.Finding, most int, 
 	if len(rows) <= most {
 		return rows, about
 	}
+	severities := doctor.Severities()
 	worst := make(map[string]int) // of a container: 3 for an error, 2 for a warning, 1 for an info
 	for i := range findings {
 		f := &findings[i]
-		grade := 3 - slices.Index([]doctor.Severity{doctor.Error, doctor.Warning, doctor.Info}, f.Severity)
+		grade := len(severities) - slices.Index(severities, f.Severity)
 		worst[f.Target] = max(worst[f.Target], grade)
 	}
 	rows = slices.Clone(rows)

@@ -23,8 +23,11 @@ const (
 	Info    Severity = "info"    // worth knowing; also healthy hosts have these
 )
 
-// rank orders severities, the worst first.
-func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Info}, s) }
+// Severities are all there are, the worst first.
+func Severities() []Severity { return []Severity{Error, Warning, Info} }
+
+// rank orders severities as [Severities] does.
+func (s Severity) rank() int { return slices.Index(Severities(), s) }
 
 // ID names a kind of finding. Ids are stable: scripts compare them.
 type ID string

@@ -32,11 +32,11 @@ func (w *worker) beside(dir, pid int, p *nsinspect.Process) bool {
 		return false
 	}
 	if w.s.opts.Facts&(Mounts|Names) != 0 {
-		n, err := readlinkEntry(dir, w.files.root.nul, w.path[:])
+		root, err := w.readLink(dir, w.files.root.nul)
 		if err != nil {
 			return false
 		}
-		p.Root = w.intern(w.path[:n])
+		p.Root = root
 	}
 	maps, err := w.s.maps.of(w, dir, set.User)
 	if err != nil {

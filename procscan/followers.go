@@ -77,8 +77,8 @@ func (s *scanner) briefFollowers() bool {
 // any other; read says that w.status is.
 func (w *worker) follower(dir, pid int, p *nsinspect.Process) (is, read bool) {
 	s := w.s
-	b, err := w.read(dir, w.files.status)
-	if err != nil || parseStatus(b, &w.status) != nil {
+	err := w.readStatus(dir)
+	if err != nil {
 		return false, false
 	}
 	st := &w.status
@@ -93,11 +93,9 @@ func (w *worker) follower(dir, pid int, p *nsinspect.Process) (is, read bool) {
 		return false, true
 	}
 	if s.opts.Facts&Names != 0 {
-		n, err := readlinkEntry(dir, w.files.root.nul, w.path[:])
-		if err != nil {
+		if p.Root, err = w.readLink(dir, w.files.root.nul); err != nil {
 			return false, true
 		}
-		p.Root = w.intern(w.path[:n])
 	}
 	if p.IDMaps, err = s.maps.of(w, dir, p.Namespaces.User); err != nil {
 		return false, true

@@ -125,10 +125,7 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	}
 	err = nil
 	if !haveStatus {
-		b, err = w.read(dir, w.files.status)
-		if err == nil {
-			err = parseStatus(b, &w.status)
-		}
+		err = w.readStatus(dir)
 	}
 	if err != nil {
 		suspect = true
@@ -157,13 +154,10 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		}
 	}
 
-	b, err = w.read(dir, w.files.cgroup)
-	if err == nil {
-		b, err = parseCgroup(b)
-	}
+	cgroup, err := w.cgroup(dir)
 	switch {
 	case err == nil:
-		p.Cgroup = w.intern(b)
+		p.Cgroup = cgroup
 	case !errors.Is(err, unix.ENOENT): // a kernel without cgroups
 		suspect = true
 		w.pidGap(pid, "cgroup", err)
@@ -172,10 +166,10 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 	}
 
 	if s.opts.Facts&(Mounts|Names) != 0 && !p.Kthread && p.Namespaces.User != 0 && st.state != 'Z' {
-		n, err := readlinkEntry(dir, w.files.root.nul, w.path[:])
+		root, err := w.readLink(dir, w.files.root.nul)
 		switch {
 		case err == nil:
-			p.Root = w.intern(w.path[:n])
+			p.Root = root
 		case endedErr(err):
 			suspect = true // it has left its root (exit_fs()) and will be a zombie, if it is not yet
 		default:
@@ -261,6 +255,36 @@ func (w *worker) judge(pid int, p *nsinspect.Process) {
 // read.
 func (w *worker) read(dir int, e entry) ([]byte, error) {
 	return readEntry(dir, e, maxProcFile, &w.buf)
+}
+
+// readStatus reads status into w.status.
+func (w *worker) readStatus(dir int) error {
+	b, err := w.read(dir, w.files.status)
+	if err != nil {
+		return err
+	}
+	return parseStatus(b, &w.status)
+}
+
+// cgroup is the path in cgroup.
+func (w *worker) cgroup(dir int) (string, error) {
+	b, err := w.read(dir, w.files.cgroup)
+	if err == nil {
+		b, err = parseCgroup(b)
+	}
+	if err != nil {
+		return "", err
+	}
+	return w.intern(b), nil
+}
+
+// readLink is where a link below a directory of procfs leads.
+func (w *worker) readLink(dir int, nul []byte) (string, error) {
+	n, err := readlinkEntry(dir, nul, w.path[:])
+	if err != nil {
+		return "", err
+	}
+	return w.intern(w.path[:n]), nil
 }
 
 // maxProcFile bounds status and its like. The longest honest one is a status with 65,536 supplementary groups

@@ -261,13 +261,9 @@ func (r *iterated) complete(i int) {
 	}
 	defer unix.Close(dir)
 	if !hasCgroup {
-		b, err := r.w.read(dir, r.w.files.cgroup)
-		if err == nil {
-			b, err = parseCgroup(b)
-		}
-		if err == nil {
-			p.Cgroup = r.w.intern(b)
-			r.cgroups[k.cgroups] = p.Cgroup
+		if path, err := r.w.cgroup(dir); err == nil {
+			p.Cgroup = path
+			r.cgroups[k.cgroups] = path
 		}
 	}
 	if wantsRoot && !hasRoot {
@@ -289,10 +285,10 @@ func (r *iterated) complete(i int) {
 // readRoot adds the root directory of a row, the link of that name below dir.
 func (r *iterated) readRoot(i, dir int, nul []byte) {
 	p := &r.rows[i]
-	n, err := readlinkEntry(dir, nul, r.w.path[:])
+	root, err := r.w.readLink(dir, nul)
 	switch {
 	case err == nil:
-		p.Root = r.w.intern(r.w.path[:n])
+		p.Root = root
 		r.roots[r.keys[i].root] = p.Root
 	case !endedErr(err):
 		r.w.pidGap(p.PID, "root", err)

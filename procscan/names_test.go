@@ -70,24 +70,8 @@ func startImage(t *testing.T, root string, flags uintptr) int {
 	cmd := exec.CommandContext(t.Context(), "/bin/busybox", "sh", "-c", "echo ready; exec /bin/busybox cat")
 	cmd.Path = "/bin/busybox"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	line := make([]byte, 6)
-	if _, err := out.Read(line); err != nil || string(line) != "ready\n" {
+	_, lines := proctest.Start(t, cmd)
+	if line, err := lines.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("image said %q: %v", line, err)
 	}
 	return cmd.Process.Pid

@@ -1,7 +1,6 @@
 package procscan
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -49,25 +48,10 @@ func gapsOf(snap *nsinspect.Snapshot, pid int) []nsinspect.Gap {
 func startChild(t testing.TB, what string) int {
 	t.Helper()
 	cmd := selfCommand(t, what)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "ready\n" {
+	_, lines := proctest.Start(t, cmd)
+	if line, err := lines.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("child %s: said %q, %v: %s", what, line, err, stderr.String())
 	}
 	return cmd.Process.Pid
@@ -294,15 +278,8 @@ func TestScanHostileArgs(t *testing.T) {
 	want = append(want, "", "")
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `exec 3<>"$0"; read x <&3`, fifo)
 	cmd.Args = append([]string{"sh", "-c", `exec 3<>"$0"; echo; read x <&3`, fifo}, want...)
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+	_, lines := proctest.Start(t, cmd)
+	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(cmd.Args, find(t, scanFacts(t, Args), cmd.Process.Pid).Args); diff != "" {

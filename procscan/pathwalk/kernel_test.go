@@ -1,7 +1,6 @@
 package pathwalk
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -42,23 +41,7 @@ func start(t *testing.T, flags uintptr, ids []syscall.SysProcIDMap, script strin
 		}
 	}
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	lines := bufio.NewReader(out)
+	in, lines := proctest.Start(t, cmd)
 	line, err := lines.ReadString('\n')
 	if line != "ready\n" {
 		t.Fatalf("container said %q: %v", line, err)

@@ -1,7 +1,6 @@
 package proctest
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os/exec"
@@ -31,19 +30,7 @@ func ReusedPID(t testing.TB, options string) (pid int, again func()) {
 	cmd := exec.CommandContext(t.Context(), "unshare", options, "--mount-proc", "--kill-child", "sh", "-c", reuse)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 10 * time.Second
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	lines := bufio.NewReader(out)
+	in, lines := Start(t, cmd)
 	line, err := lines.ReadString('\n')
 	Need(t, "ns_last_pid", err == nil && line == "first\n", fmt.Sprintf("said %q, %v", line, err))
 	born := ticks(t)

@@ -139,6 +139,28 @@ func does(script string) chromedp.Action[chromedp.Void] {
 	}
 }
 
+// click brings an element into sight, waits until it stands still there, and clicks it. What is only laid out when it comes
+// into sight (content-visibility in page.css) moves what is below it, so that a click at once would miss.
+func (b *browser) click(t *testing.T, what, selector string) {
+	t.Helper()
+	const still = `
+		const element = document.querySelector(%q);
+		let at = NaN, frames = 0;
+		window.still = false;
+		const look = () => {
+			element.scrollIntoView({block: "center"});
+			const now = element.getBoundingClientRect().top;
+			frames = now === at ? frames + 1 : 0;
+			at = now;
+			window.still = frames === 3;
+			if (!window.still) requestAnimationFrame(look);
+		};
+		look();`
+	b.check(t, what, does(fmt.Sprintf(still, selector)))
+	b.wants(t, `window.still`)
+	b.check(t, what, chromedp.Click(selector))
+}
+
 // wants asks the page something that becomes true. (The page's own policy forbids it to evaluate text, so it is not the
 // page that waits.)
 func (b *browser) wants(t *testing.T, expression string) {
@@ -198,7 +220,7 @@ func TestPageInChromium(t *testing.T) {
 	// A name that looks like markup is found as a name.
 	b.check(t, "search", does(`document.getElementById("search").value = ""`), chromedp.SendKeys("#search", "<script>window"))
 	b.wants(t, `document.getElementById("hits").textContent.includes("findings") && document.querySelectorAll("#process-table tbody tr").length > 0`)
-	b.check(t, "clear", chromedp.Click("#clear"))
+	b.click(t, "clear", "#clear")
 
 	// Filters.
 	errors := 0
@@ -209,8 +231,8 @@ func TestPageInChromium(t *testing.T) {
 	}
 	b.check(t, "choose", does(`document.getElementById("severity").value = "error"; document.getElementById("severity").dispatchEvent(new Event("change"))`))
 	b.wants(t, fmt.Sprintf(`document.querySelectorAll(".finding:not([hidden])").length === %d`, errors))
-	b.check(t, "clear", chromedp.Click("#clear"))
-	b.check(t, "a box of the picture", chromedp.Click(`#namespaces .node.container[data-choice="docker:web"]`))
+	b.click(t, "clear", "#clear")
+	b.click(t, "a box of the picture", `#namespaces .node.container[data-choice="docker:web"]`)
 	b.wants(t, `document.getElementById("viewer").value === "docker:web"`)
 	b.wants(t, `[...document.querySelectorAll(".finding:not([hidden])")].every(f => f.dataset.viewer === "docker:web")`)
 	b.wants(t, `document.querySelectorAll("table.plain tbody tr:not([hidden])").length === 1`)
@@ -219,15 +241,15 @@ func TestPageInChromium(t *testing.T) {
 	b.wants(t, `document.getElementById("viewer").value === ""`)
 
 	// Sort, and more rows.
-	b.check(t, "sort", chromedp.Click("#process-table th:nth-child(1) button"))
+	b.click(t, "sort", "#process-table th:nth-child(1) button")
 	b.wants(t, `document.querySelector("#process-table td").textContent === "20000" && document.querySelector("#process-table th").ariaSort === "descending"`)
-	b.check(t, "sort", chromedp.Click("#process-table th:nth-child(1) button"))
+	b.click(t, "sort", "#process-table th:nth-child(1) button")
 	b.wants(t, `document.querySelector("#process-table td").textContent === "1"`)
 	b.check(t, "more, with the keyboard", chromedp.Focus("#more"), chromedp.KeyEvent("\r"))
 	b.wants(t, `document.querySelectorAll("#process-table tbody tr").length === 1200`)
 
 	// A fix opens.
-	b.check(t, "open a fix", chromedp.Click(".finding details summary"))
+	b.click(t, "open a fix", ".finding details summary")
 	b.wants(t, `document.querySelector(".finding details").open`)
 
 	// A phone, dark: nothing is wider than the screen.

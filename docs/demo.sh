@@ -109,6 +109,13 @@ else
 	echo "demo: as $(id -un), not as root: left out wordpress, whose idmapped mount needs root" >&2
 fi
 
+# Their names alone, unless other containers of this host are called so too.
+targets=()
+for name in "${containers[@]}"; do
+	"$nsview" ps "$name" >/dev/null 2>&1 || name=nsview:$name
+	targets+=("$name")
+done
+
 say 'Inside the containers: ls -l and ps say'
 for name in "${containers[@]}"; do
 	printf '%s:\n' "$name"
@@ -123,27 +130,27 @@ show "$nsview" owner "${containers[@]/%//file.txt}"
 
 say 'nsview access: may a container do it, which check of the kernel decides, and what would change that'
 if [ "${#containers[@]}" = 2 ]; then
-	show "$nsview" access wordpress /var/www/html/file.txt write
+	show "$nsview" access "${targets[1]}" /var/www/html/file.txt write
 	echo
-	show "$nsview" access wordpress /var/www/raw/file.txt write
+	show "$nsview" access "${targets[1]}" /var/www/raw/file.txt write
 else
-	show "$nsview" access mariadb /var/lib/mysql/file.txt write
+	show "$nsview" access "${targets[0]}" /var/lib/mysql/file.txt write
 fi
 
 say 'nsview ps: each process with both PIDs and both users'
-show "$nsview" ps "${containers[@]}"
+show "$nsview" ps "${targets[@]}"
 
 say 'nsview ps --tree: who started them'
-show "$nsview" ps --tree "${containers[@]}"
+show "$nsview" ps --tree "${targets[@]}"
 
 say 'nsview doctor: the same question for every volume of a container'
-show "$nsview" doctor "${containers[-1]}"
+show "$nsview" doctor "${targets[-1]}"
 
 say 'nsview map: what an id is on the other side'
-show "$nsview" map "${containers[-1]}" 0 1000
+show "$nsview" map "${targets[-1]}" 0 1000
 
 say 'nsview ns: the namespaces that a container is in'
-show "$nsview" ns "${containers[-1]}"
+show "$nsview" ns "${targets[-1]}"
 
 say 'nsview diff: what the host and a container share'
-show "$nsview" diff host "${containers[-1]}"
+show "$nsview" diff host "${targets[-1]}"

@@ -131,7 +131,12 @@ const foldFor = time.Second
 func (t *tracing) lines(list []events.Line) error {
 	for i := range list {
 		e := list[i].Event
-		if err := t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), render.Escape(e.Comm), list[i].Text())); err != nil {
+		comm := render.Escape(e.Comm)
+		if o := t.app.tableOptions(); o.Width > 0 { // escapes may be longer than the name
+			o.Width = commWidth
+			comm = render.Cut(comm, o)
+		}
+		if err := t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), comm, list[i].Text())); err != nil {
 			return err
 		}
 	}
@@ -201,8 +206,11 @@ func (t *tracing) line(text string) error {
 // traceLine is a line of the timeline. A live one cannot be laid out by what is yet to come, so the columns have the widths
 // that a time, a PID and a command name have at most.
 func traceLine(when, pid, inside, comm, text string) string {
-	return fmt.Sprintf("%-15s  %7s  %7s  %-15s  %s", when, pid, inside, comm, text)
+	return fmt.Sprintf("%-15s  %7s  %7s  %s  %s", when, pid, inside, render.Pad(comm, commWidth), text)
 }
+
+// commWidth is how many bytes the kernel keeps of a command name (TASK_COMM_LEN less the NUL).
+const commWidth = 15
 
 // end prints what is printed at the end: tree or summary, and what was lost.
 func (t *tracing) end() error {

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/nsview/nsview/nsinspect/shell"
@@ -11,21 +12,33 @@ import (
 // Escape turns any string into one line that is safe on a terminal. Control bytes (C0, DEL, C1), bidi overrides and
 // other characters that print nothing, invalid UTF-8 and the backslash become visible escapes: \n, \x1b, \u202e, \\.
 // Different strings stay different.
+//
+// So does what would be drawn into the character before it where that is not of the string or is an escape, and what
+// terminals show in different widths: of emoji only whole flags stay joined.
 func Escape(s string) string {
 	if plainASCII(s) {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s) + 8)
+	based := false // a character that stands as it is comes before
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
+		plain := shell.Printable(r) && (based || !combines(r)) && !emojiModifier(r)
+		if regionalIndicator(r) {
+			if next, more := utf8.DecodeRuneInString(s[i+size:]); regionalIndicator(next) {
+				size += more
+			} else {
+				plain = false
+			}
+		}
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case r == '\\':
 			b.WriteString(`\\`)
-		case shell.Printable(r):
-			b.WriteRune(r)
+		case plain:
+			b.WriteString(s[i : i+size])
 		case r == '\n':
 			b.WriteString(`\n`)
 		case r == '\t':
@@ -39,10 +52,17 @@ func Escape(s string) string {
 		default:
 			fmt.Fprintf(&b, `\U%08x`, r)
 		}
+		based = plain && r != ' ' && r != '\\' && r != utf8.RuneError
 		i += size
 	}
 	return b.String()
 }
+
+// combines reports whether a character is drawn into the one before it.
+func combines(r rune) bool { return unicode.Is(unicode.M, r) || runeWidth(r) == 0 }
+
+// emojiModifier reports whether a character is a skin tone. Most terminals show it beside the emoji before it, some in it.
+func emojiModifier(r rune) bool { return 0x1f3fb <= r && r <= 0x1f3ff }
 
 // Quoted is Escape for text in which nsinspect/shell has quoted what others chose, a command or the words of a fix: it
 // prints as it is, since a second escape would change its backslashes. Text in which something does not print is escaped.

@@ -17,6 +17,10 @@ func TestEscape(t *testing.T) {
 		"plain": "plain", "two words": "two words", "new\nline": `new\nline`, "tab\there": `tab\there`, "cr\rover": `cr\rover`,
 		"\x1b[31mred": `\x1b[31mred`, "\x7f": `\x7f`, "\u009b31m": `\u009b31m`, "\u202egnp.exe": `\u202egnp.exe`,
 		"\xff\xfe": `\xff\xfe`, "half \xe2\x82": `half \xe2\x82`, `\n`: `\\n`, "日本": "日本", "\U000e0041": `\U000e0041`, "\u3164": `\u3164`,
+		// A mark is drawn into a character of its own string, and no two emoji into one.
+		"e\u0301": "e\u0301", "\u0301x": `\u0301x`, " \u0301": ` \u0301`, "\n\u0301\u0302": `\n\u0301\u0302`, `\` + "\u0301": `\\\u0301`, "\xff\u0301": `\xff\u0301`,
+		"\u1112\u1161\u11ab": "\u1112\u1161\u11ab", "\u1161": `\u1161`, "\u0928\u093f": "\u0928\u093f", "\u093f": `\u093f`, "1\ufe0f\u20e3": `1\ufe0f\u20e3`,
+		"👍🏽": `👍\U0001f3fd`, "👩\u200d👧": `👩\u200d👧`, "🇰🇷": "🇰🇷", "🇰": `\U0001f1f0`, "🇰🇷🇯🇵": "🇰🇷🇯🇵", "🇰🇷🇯p": `🇰🇷\U0001f1efp`,
 	} {
 		if got := Escape(in); got != want {
 			t.Errorf("Escape(%q) = %s, want %s", in, got, want)
@@ -72,13 +76,13 @@ func unescape(t *testing.T, s string) string {
 }
 
 func TestEscapeHostile(t *testing.T) {
-	for _, s := range proctest.Hostile() {
+	for _, s := range append(proctest.Hostile(), proctest.Scripts()...) {
 		checkEscaped(t, s)
 	}
 }
 
 func FuzzEscape(f *testing.F) {
-	for _, s := range proctest.Hostile() {
+	for _, s := range append(proctest.Hostile(), proctest.Scripts()...) {
 		f.Add(s)
 	}
 	f.Fuzz(checkEscaped)

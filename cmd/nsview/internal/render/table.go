@@ -7,8 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"github.com/clipperhouse/displaywidth"
 )
 
 // Table is a borderless table as ps and kubectl print it. Cells are escaped when it is rendered; an empty cell is
@@ -108,7 +106,7 @@ func layOut(line []byte, cells []string, widths []int) []byte {
 	for i, cell := range cells {
 		line = append(line, cell...)
 		if i < len(cells)-1 {
-			for range widths[i] + columnGap - displaywidth.String(cell) {
+			for range widths[i] + columnGap - Width(cell) {
 				line = append(line, ' ')
 			}
 		}
@@ -305,41 +303,9 @@ func addWidths(widths []int, row []string) []int {
 		widths = append(widths, 0)
 	}
 	for i, cell := range row {
-		widths[i] = max(widths[i], displaywidth.String(cell))
+		widths[i] = max(widths[i], Width(cell))
 	}
 	return widths
-}
-
-// Cut shortens a line to the width that o asks for.
-func Cut(line string, o TableOptions) string { return cut(line, o.Width, o.ASCII) }
-
-// cut shortens s to width columns, 0 leaves it alone, and marks where it did.
-func cut(s string, width int, ascii bool) string {
-	if width <= 0 || displaywidth.String(s) <= width {
-		return s
-	}
-	return displaywidth.TruncateString(s, width, cutMark(ascii))
-}
-
-func cutMark(ascii bool) string {
-	if ascii {
-		return "+"
-	}
-	return "…"
-}
-
-// cutFront is cut at the other end.
-func cutFront(s string, width int, ascii bool) string {
-	if width <= 0 || displaywidth.String(s) <= width {
-		return s
-	}
-	for g := displaywidth.StringGraphemes(s); g.Next(); {
-		s = s[len(g.Value()):]
-		if 1+displaywidth.String(s) <= width {
-			break
-		}
-	}
-	return cutMark(ascii) + s
 }
 
 func paint(line string, header bool) string {
@@ -373,6 +339,3 @@ func paintWord(line, word string) string {
 		before += word
 	}
 }
-
-// Width is how many columns a terminal shows a string in.
-func Width(s string) int { return displaywidth.String(s) }

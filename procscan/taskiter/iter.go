@@ -67,7 +67,7 @@ const (
 
 // Load makes the program for this kernel and loads it. Its errors say what the kernel lacks or refuses.
 func Load(with Facts) (*Iterator, error) {
-	functions := []string{iterFunc}
+	functions := []string{iterFunc, castFunc}
 	if with&Mounted != 0 {
 		functions = append(functions, iterFuncs()...)
 	}
@@ -85,6 +85,12 @@ func Load(with Facts) (*Iterator, error) {
 		return nil, err
 	}
 	prog, err := loadProgram(code, id)
+	if _, casts := types.funcs[castFunc]; err != nil && casts && !errors.Is(err, unix.EPERM) {
+		delete(types.funcs, castFunc) // functions of the kernel take a compiler for BPF that has them
+		if code, s, err = program(types, with); err == nil {
+			prog, err = loadProgram(code, id)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

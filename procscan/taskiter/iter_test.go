@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/procscan/proctest"
 )
@@ -40,6 +42,27 @@ func TestSelf(t *testing.T) {
 	})
 	if err != nil || !found {
 		t.Errorf("found %v, %v", found, err)
+	}
+}
+
+// The kernel takes the program also as it is for one that has no functions to be called.
+func TestLoadsWithoutFunctions(t *testing.T) {
+	load(t)
+	types, err := readTypes(structs(), iterFunc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer types.release()
+	for _, with := range []Facts{0, Relations, Relations | Mounted} {
+		code, _, err := program(types, with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prog, err := loadProgram(code, types.funcs[iterFunc])
+		if err != nil {
+			t.Fatalf("with %b: %v", with, err)
+		}
+		_ = unix.Close(prog)
 	}
 }
 

@@ -55,6 +55,9 @@ func structs() []string {
 // iterFunc is what a program that iterates over tasks is attached to.
 const iterFunc = "bpf_iter_task"
 
+// castFunc takes a pointer for one to what its caller says (Linux 6.2).
+const castFunc = "bpf_rdonly_cast"
+
 // layout finds fields, and remembers the first that is missing.
 type layout struct {
 	types *kernelTypes
@@ -103,6 +106,20 @@ func program(types *kernelTypes, with Facts) ([]byte, shape, error) {
 		a.zero(r10, rec(at))
 	}
 	a.store(word, r10, rec(recPID), r2)
+
+	// Of each pointer that is loaded from a task which is known to be one, the verifier asks whether that is one still, and
+	// searches all types by name four times for it: most of what loading the program took. Of one that may be anything it asks
+	// nothing.
+	if cast, ok := types.funcs[castFunc]; ok {
+		task, err := types.id("task_struct", "pid")
+		if err != nil && l.err == nil {
+			l.err = err
+		}
+		a.move(r1, r7)
+		a.set(r2, int(task))
+		a.callKernel(cast)
+		a.move(r7, r0)
+	}
 
 	copyField(double, r7, l.at("task_struct", "nsproxy"), recNSProxy)
 	copyField(word, r7, l.at("task_struct", "__state"), recState)

@@ -43,9 +43,9 @@ func relKinds() []relKind {
 	}
 }
 
-// relations writes the record of relations of the task in r7, after its own. Pointers are numbers here, and read by the
-// helper: that takes longer than a load, but few tasks come to it, and each load of a pointer has the verifier search all
-// names of types. What a pointer that leads nowhere points to reads as 0.
+// relations writes the record of relations of the task in r7, after its own. Pointers of namespaces are numbers here, and
+// read by the helper: that takes longer than a load, but few tasks come to it. What a pointer that leads nowhere points to
+// reads as 0.
 func (a *assembler) relations(l *layout) {
 	rec := func(at int) int { return at - recordSize }
 	pointer := func(dst, from register, offset int) {
@@ -58,15 +58,15 @@ func (a *assembler) relations(l *layout) {
 	a.set(r1, 0)
 	a.store(word, r10, rec(relMark), r1)
 	a.store(word, r10, rec(mountsMark), r1)
-	pointer(r9, r7, nsproxy)
+	a.load(double, r9, r7, nsproxy)
 	a.store(double, r10, rec(relNSProxy), r9)
-	pointer(r8, r7, l.at("task_struct", "real_parent"))
-	pointer(r1, r8, nsproxy)
+	a.load(double, r8, r7, l.at("task_struct", "real_parent"))
+	a.load(double, r1, r8, nsproxy)
 	other := a.ifNot(r1, r9)
-	pointer(r8, r8, cred)
-	pointer(r8, r8, userNS)
-	pointer(r9, r7, cred)
-	pointer(r9, r9, userNS)
+	a.load(double, r8, r8, cred)
+	a.load(double, r8, r8, userNS)
+	a.load(double, r9, r7, cred)
+	a.load(double, r9, r9, userNS)
 	a.endIfEqual(r8, r9)
 	a.land(other)
 

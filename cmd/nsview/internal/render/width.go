@@ -12,7 +12,10 @@ import (
 // leaves no sequence of emoji joined. Ambiguous characters of UAX 11 are narrow.
 func Width(s string) int {
 	width := 0
-	for _, r := range s {
+	for width < len(s) && ' ' <= s[width] && s[width] <= '~' { // nearly all of nearly all names
+		width++
+	}
+	for _, r := range s[width:] {
 		width += runeWidth(r)
 	}
 	return width
@@ -21,7 +24,7 @@ func Width(s string) int {
 // runeWidth is that of one code point.
 func runeWidth(r rune) int {
 	switch {
-	case ' ' <= r && r <= '~', regionalIndicator(r): // a flag is two of these
+	case regionalIndicator(r): // a flag is two of these
 		return 1
 	case 0x1160 <= r && r <= 0x11ff, 0xd7b0 <= r && r <= 0xd7ff: // Hangul vowels and finals are drawn into the initial
 		return 0

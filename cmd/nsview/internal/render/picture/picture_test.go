@@ -91,7 +91,7 @@ func TestGraphPlaces(t *testing.T) {
 		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Lines: []string{"a", "b"}})
 		g.Edges = append(g.Edges, Edge{From: fmt.Sprint(i), To: fmt.Sprint((i * 7) % 50)}, Edge{From: fmt.Sprint(i / 2), To: fmt.Sprint(i)})
 	}
-	boxes := g.place(g.ranks())
+	boxes := new(svgWriter).place(g, g.ranks())
 	for a, x := range boxes {
 		for b, y := range boxes {
 			if a != b && x.x < y.x+y.w && y.x < x.x+x.w && x.y < y.y+y.h && y.y < x.y+x.h {

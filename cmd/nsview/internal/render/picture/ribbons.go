@@ -177,9 +177,9 @@ func (s *svgWriter) numbers(a *axis, x float64, anchor string, bands []Band, fir
 	for i, bound := range a.at {
 		switch {
 		case begins[bound]:
-			s.text(x, a.y[i]+4, "small", anchor, strconv.FormatUint(bound, 10))
+			s.text(x, a.y[i]+4, smallText, anchor, strconv.FormatUint(bound, 10))
 		case ends[bound] && !begins[bound-1]:
-			s.text(x, a.y[i]+4, "small", anchor, strconv.FormatUint(bound-1, 10))
+			s.text(x, a.y[i]+4, smallText, anchor, strconv.FormatUint(bound-1, 10))
 		}
 	}
 }

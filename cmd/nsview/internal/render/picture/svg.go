@@ -8,13 +8,14 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
 )
 
 // Style is the style sheet of all pictures, for a page that has them inline. It follows the colours of the page or, in a
 // file of its own, the viewer's preference for dark or light.
-const Style = `.ns-pic{font:13px/1.4 system-ui,sans-serif;color:#1b1b1f;background:#fff}
+const Style = `.ns-pic{font:13px/1.4 ui-monospace,monospace;color:#1b1b1f;background:#fff}
 .ns-pic text{fill:currentColor}
 .ns-pic .box{fill:#f3f4f6;stroke:#6b7280}
 .ns-pic .user .box{fill:#e0ecff;stroke:#2563eb}
@@ -49,7 +50,8 @@ const Style = `.ns-pic{font:13px/1.4 system-ui,sans-serif;color:#1b1b1f;backgrou
 `
 
 const (
-	charWidth = 7.4
+	fontSize  = 13.0 // as in Style
+	smallSize = 11.0
 	lineStep  = 17.0
 	padding   = 8.0
 	boxBottom = 13.0 // padding and what letters have below their line
@@ -58,6 +60,9 @@ const (
 	maxChars  = 60  // of a line in a box
 	maxLabel  = 160 // of a line beside a number line
 )
+
+// smallText is the class of a text that is smaller than others.
+const smallText = "small"
 
 // svgWriter collects the elements of a picture and how large it becomes.
 type svgWriter struct {
@@ -73,18 +78,19 @@ func (s *svgWriter) reach(x, y float64) {
 
 func (s *svgWriter) add(format string, args ...any) { fmt.Fprintf(&s.body, format+"\n", args...) }
 
-// text writes a line, cut where it would be too long, with all of it for whoever points at it.
+// text writes a line, cut where it would be too long, with all of it for whoever points at it. It is as wide as it is
+// taken for: textLength has it drawn so, whatever the viewer's fonts make of a script.
 func (s *svgWriter) text(x, y float64, class, anchor, text string) {
-	short := render.Cut(text, render.TableOptions{Width: s.maxChars})
+	short := s.cut(text)
+	if short == "" {
+		return
+	}
 	title := ""
 	if short != text {
 		title = "<title>" + escapeXML(text) + "</title>"
 	}
-	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s%s</text>`, x, y, class, anchor, escapeXML(short), title)
-	wide := textWidth(short)
-	if class == "strong" {
-		wide *= 1.15
-	}
+	wide := textWidth(class, short)
+	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s" textLength="%.1f" lengthAdjust="spacingAndGlyphs">%s%s</text>`, x, y, class, anchor, wide, escapeXML(short), title)
 	switch anchor {
 	case "start":
 		s.reach(x+wide, y)
@@ -93,7 +99,28 @@ func (s *svgWriter) text(x, y float64, class, anchor, text string) {
 	}
 }
 
-func textWidth(s string) float64 { return float64(render.Width(s)) * charWidth }
+func (s *svgWriter) cut(text string) string {
+	return render.Cut(text, render.TableOptions{Width: s.maxChars})
+}
+
+// textWidth is how wide a text is to be: as wide as monospaced fonts have it. There a letter of one column is 0.6 em wide,
+// and one of two 1 em, but for emoji.
+func textWidth(class, text string) float64 {
+	size := fontSize
+	if class == smallText {
+		size = smallSize
+	}
+	ems := 0.0
+	for _, r := range text {
+		columns := render.Width(string(r))
+		if columns == 2 && !unicode.Is(unicode.So, r) {
+			ems++
+		} else {
+			ems += 0.6 * float64(columns)
+		}
+	}
+	return ems * size
+}
 
 // choice is what the script of a page reads: what a click on an element chooses, and which choices leave it in sight. The
 // strings are escaped, so that a line break can part them.
@@ -147,8 +174,8 @@ type box struct{ x, y, w, h float64 }
 // SVG draws the graph in columns from left to right: each box to the right of all that point to it.
 func (g *Graph) SVG(w io.Writer, alone bool) error {
 	ranks := g.ranks()
-	boxes := g.place(ranks)
 	s := svgWriter{alone: alone, maxChars: maxChars}
+	boxes := s.place(g, ranks)
 	s.reach(200, 40)
 	nodes := make(map[string]*Node, len(g.Nodes))
 	for i := range g.Nodes {
@@ -187,7 +214,7 @@ func (s *svgWriter) edge(e *Edge, from, to box, of string) {
 	s.add(`<g class="part"%s><path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/><circle class="edge" cx="%.1f" cy="%.1f" r="2.5"/>`,
 		of, class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, x2, y2)
 	if label := e.label(); label != "" {
-		s.text((x1+x2)/2, (y1+y2)/2-4, "small", "middle", label)
+		s.text((x1+x2)/2, (y1+y2)/2-4, smallText, "middle", label)
 	}
 	s.add(`</g>`)
 }
@@ -196,14 +223,18 @@ func (s *svgWriter) node(n *Node, lines []string, b box) {
 	s.add(`<g class="%s"%s>`, classes("part", "node", n.Kind, n.Level.class()), s.choice(n.Choice, n.Of))
 	s.add(`<rect class="box" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="5"/>`, b.x, b.y, b.w, b.h)
 	for j, line := range lines {
-		size := ""
-		if j > 0 {
-			size = "small"
-		}
-		s.text(b.x+padding, b.y+padding+lineStep*(float64(j)+0.7), size, "start", line)
+		s.text(b.x+padding, b.y+padding+lineStep*(float64(j)+0.7), lineClass(j), "start", line)
 	}
 	s.add(`</g>`)
 	s.reach(b.x+b.w, b.y+b.h)
+}
+
+// lineClass is how a box has its lines.
+func lineClass(line int) string {
+	if line == 0 {
+		return ""
+	}
+	return smallText
 }
 
 func classes(names ...string) string {
@@ -241,7 +272,7 @@ func (g *Graph) ranks() map[string]int {
 
 // place gives every node its box. Nodes of a column stand in the order of what points to them, as high as that if there
 // is room.
-func (g *Graph) place(ranks map[string]int) map[string]box {
+func (s *svgWriter) place(g *Graph, ranks map[string]int) map[string]box {
 	parents := make(map[string][]string, len(g.Nodes))
 	for i := range g.Edges {
 		e := &g.Edges[i]
@@ -274,8 +305,8 @@ func (g *Graph) place(ranks map[string]int) map[string]box {
 		for _, n := range columns[rank] {
 			lines := n.lines()
 			b := box{x: x, y: max(y, wish[n]), w: 60, h: float64(len(lines))*lineStep + boxBottom}
-			for _, line := range lines {
-				b.w = max(b.w, min(textWidth(line), maxChars*charWidth)+2*padding)
+			for j, line := range lines {
+				b.w = max(b.w, textWidth(lineClass(j), s.cut(line))+2*padding)
 			}
 			y = b.y + b.h + rowGap
 			widest = max(widest, b.w)

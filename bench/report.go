@@ -139,7 +139,7 @@ func overMemory(r *result) string {
 // growth is how CPU time a process grows with how many there are: 1 would be in proportion.
 func (r *report) growth() string {
 	var parts []string
-	for _, name := range []string{"ps -A --source proc", "ps -A --source bpf", "ns"} {
+	for _, name := range []string{psByProc, psByBPF, nsAll} {
 		var small, large *result
 		for i := range r.results {
 			if res := &r.results[i]; res.name == name {

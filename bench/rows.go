@@ -4,11 +4,26 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 func (o *options) wants(name string) bool { return strings.Contains(name, o.only) }
+
+// wantsOf reports whether one of some rows is wanted: only then is made what they are about.
+func (o *options) wantsOf(names ...string) bool { return slices.ContainsFunc(names, o.wants) }
+
+// The rows that need much to be made for them.
+const (
+	psByProc    = "ps -A --source proc"
+	psByBPF     = "ps -A --source bpf"
+	psContainer = "ps CONTAINER"
+	nsAll       = "ns"
+	treeSummary = "owner -R, the summary"
+	treeLines   = "owner -R -o jsonl, a line a file"
+	treeCold    = "owner -R, cold ext4"
+)
 
 // startRows are about what starting costs.
 func startRows(ctx context.Context, o *options, r *report) error {
@@ -44,7 +59,7 @@ func limit(processes int, at map[int]float64) float64 {
 
 // processRows are about hosts with many processes.
 func processRows(ctx context.Context, o *options, r *report) error {
-	if !o.wants("ps") && !o.wants("ns") {
+	if !o.wantsOf(psByProc, psByBPF, psContainer, nsAll) {
 		return nil
 	}
 	p, err := newPopulation()
@@ -67,12 +82,12 @@ func processRows(ctx context.Context, o *options, r *report) error {
 		at20k := func(l float64) float64 { return limit(size, map[int]float64{20_000: l}) }
 		rows := []row{
 			{
-				name: "ps -A --source proc", size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "proc"}, peer: ps, memory: memory,
+				name: psByProc, size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "proc"}, peer: ps, memory: memory,
 				wall: limit(size, map[int]float64{2000: 0.5, 20_000: 0.4}), cpu: at20k(0.62),
 			},
-			{name: "ps -A --source bpf", size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "bpf"}, peer: ps, wall: at20k(0.1), memory: memory},
-			{name: "ps CONTAINER", size: size, unit: unit, ours: []string{o.nsview, "ps", container}, peer: ps, wall: at20k(0.03)},
-			{name: "ns", size: size, unit: unit, ours: []string{o.nsview, "ns"}, peer: []string{"lsns"}, wall: limit(size, map[int]float64{2000: 0.3, 20_000: 0.006})},
+			{name: psByBPF, size: size, unit: unit, ours: []string{o.nsview, "ps", "-A", "--source", "bpf"}, peer: ps, wall: at20k(0.1), memory: memory},
+			{name: psContainer, size: size, unit: unit, ours: []string{o.nsview, "ps", container}, peer: ps, wall: at20k(0.03)},
+			{name: nsAll, size: size, unit: unit, ours: []string{o.nsview, "ns"}, peer: []string{"lsns"}, wall: limit(size, map[int]float64{2000: 0.3, 20_000: 0.006})},
 		}
 		if err := r.measure(ctx, rows); err != nil {
 			return err
@@ -83,7 +98,7 @@ func processRows(ctx context.Context, o *options, r *report) error {
 
 // fileRows are about trees of files.
 func fileRows(ctx context.Context, o *options, r *report) error {
-	if !o.wants("owner -R") {
+	if !o.wantsOf(treeSummary, treeLines, treeCold) {
 		return nil
 	}
 	dir, remove, err := scratch()
@@ -99,8 +114,8 @@ func fileRows(ctx context.Context, o *options, r *report) error {
 	find := []string{"find", dir + "/tree", "-printf", `%U %G %m %p\n`}
 	const memory = 24 << 20
 	err = r.measure(ctx, []row{
-		{name: "owner -R, the summary", size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
-		{name: "owner -R -o jsonl, a line a file", size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", "-o", "jsonl", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+		{name: treeSummary, size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
+		{name: treeLines, size: o.files, unit: unit, ours: []string{o.nsview, "owner", "-R", "-o", "jsonl", dir + "/tree"}, peer: find, wall: 0.52, cpu: 0.92, memory: memory},
 	})
 	if err != nil {
 		return err

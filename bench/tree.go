@@ -47,12 +47,12 @@ const coldStage = "cold"
 // coldRows measure a file system that nothing of is in memory: an ext4 image that is mounted anew before every run,
 // with the image's own pages dropped.
 func coldRows(ctx context.Context, o *options, r *report, dir string) error {
-	if !o.wants("owner -R, cold") {
+	if !o.wants(treeCold) {
 		return nil
 	}
 	for _, program := range []string{"mkfs.ext4", "mount", "umount"} {
 		if err := missing(program); err != nil {
-			r.leftOut("owner -R, cold ext4", err)
+			r.leftOut(treeCold, err)
 			return nil
 		}
 	}
@@ -67,7 +67,7 @@ func coldRows(ctx context.Context, o *options, r *report, dir string) error {
 	if err != nil {
 		return fmt.Errorf("the cold file system: %w", err)
 	}
-	res := result{row: row{name: "owner -R, cold ext4", size: o.files, unit: "files", peer: []string{"find"}, wall: 0.8, memory: 24 << 20}}
+	res := result{row: row{name: treeCold, size: o.files, unit: "files", peer: []string{"find"}, wall: 0.8, memory: 24 << 20}}
 	if err := json.Unmarshal(out, &res.measured); err != nil {
 		return err
 	}

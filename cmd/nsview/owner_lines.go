@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +51,7 @@ type lineWriter struct {
 	parts map[pairKey]*lineParts
 
 	recent pairCache[lineParts] // of parts
+	stamps stampWriter
 }
 
 // lineParts is what lines of one owner pair in one region have in common.
@@ -145,8 +145,8 @@ func (w *lineWriter) append(path []byte, region int, e *pathwalk.Entry, line *li
 		t = strconv.AppendUint(t, e.Size, 10)
 	}
 	t = append(t, `,"modified":`...)
-	if at, ok := pathwalk.Time(e.Modified); ok {
-		t = append(at.AppendFormat(append(t, '"'), time.RFC3339Nano), '"')
+	if _, ok := pathwalk.Time(e.Modified); ok {
+		t = append(w.stamps.append(append(t, '"'), e.Modified), '"')
 	} else {
 		t = append(t, "null"...)
 	}

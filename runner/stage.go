@@ -202,15 +202,14 @@ func stageAttr(clone uintptr) *syscall.SysProcAttr {
 	return attr
 }
 
-// lastCap is the highest capability that the kernel knows.
+// lastCap is the highest capability that the kernel knows: about those beyond it answers EINVAL (PR_CAPBSET_READ in prctl(2)).
+// The file cap_last_cap says the same, but each process that reads it with package os starts a poller for it.
 func lastCap() int {
-	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
-	if err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			return n
-		}
+	n := 0
+	for n < 63 && prctl(unix.PR_CAPBSET_READ, uintptr(n+1)) == nil {
+		n++
 	}
-	return len(capNames()) - 1
+	return n
 }
 
 func (st *stage) joinMount() error {

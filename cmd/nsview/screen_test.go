@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,76 +79,128 @@ func (s *screen) control(t *testing.T, do func(fd int) error) {
 	}
 }
 
-// cursor is where the screen would write next, both counted from 0, after it was sent that text.
-func (s *screen) cursor(t *testing.T, text string) (row, column int) {
+// whereIs, printed to the screen, has it answer where the cursor is, as CSI row;column R: DSR of ECMA-48.
+const whereIs = "\x1b[6n"
+
+// cursors are the rows and columns that the screen answers to a text with whereIs in it.
+func (s *screen) cursors(t *testing.T, text string) [][2]int {
 	t.Helper()
 	if err := s.tty.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	const ask = "\x1b[6n" // DSR: answered with CSI row;column R
-	if _, err := s.tty.WriteString(text + ask); err != nil {
+	if _, err := s.tty.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
-	var answer strings.Builder
-	for buf := make([]byte, 64); !strings.HasSuffix(answer.String(), "R"); {
-		n, err := s.tty.Read(buf)
+	cursors := make([][2]int, strings.Count(text, whereIs))
+	answers := bufio.NewReader(s.tty)
+	for i := range cursors {
+		answer, err := answers.ReadString('R')
 		if err != nil {
-			t.Fatalf("the terminal answers %q, then %v", answer.String(), err)
+			t.Fatalf("the terminal answers %q, then %v", answer, err)
 		}
-		answer.Write(buf[:n])
+		if _, err := fmt.Sscanf(answer, "\x1b[%d;%dR", &cursors[i][0], &cursors[i][1]); err != nil {
+			t.Fatalf("the terminal answers %q: %v", answer, err)
+		}
 	}
-	if _, err := fmt.Sscanf(answer.String(), "\x1b[%d;%dR", &row, &column); err != nil {
-		t.Fatalf("the terminal answers %q: %v", answer.String(), err)
+	return cursors
+}
+
+// columns are where the screen would write next, counted from 0, after each of the parts of a line.
+func (s *screen) columns(t *testing.T, parts ...string) []int {
+	t.Helper()
+	const clear = "\x1b[H\x1b[2J"
+	var columns []int
+	for _, at := range s.cursors(t, clear+strings.Join(parts, whereIs)+whereIs) {
+		if at[0] != 1 {
+			t.Fatalf("%q does not fit in one line", parts)
+		}
+		columns = append(columns, at[1]-1)
 	}
-	return row - 1, column - 1
+	return columns
 }
 
 // width is how many columns the screen shows a line in.
 func (s *screen) width(t *testing.T, line string) int {
 	t.Helper()
-	const clear = "\x1b[H\x1b[2J"
-	row, column := s.cursor(t, clear+line)
-	if row != 0 {
-		t.Fatalf("%q does not fit in one line", line)
-	}
-	return column
+	return s.columns(t, line)[0]
 }
 
-// starts are the columns at which the screen begins to draw something after two blanks, and 0.
-func (s *screen) starts(t *testing.T, line string) map[int]bool {
+// gap is what parts columns.
+var gap = regexp.MustCompile(`  +`)
+
+// starts are the columns at which the screen begins to draw something after two blanks, and 0; the last is where it ends.
+func (s *screen) starts(t *testing.T, line string) []int {
 	t.Helper()
-	starts := map[int]bool{0: true}
-	for rest, before := line, ""; ; {
-		at := strings.Index(rest, "  ")
-		if at < 0 {
-			return starts
-		}
-		gap := rest[at:]
-		rest = strings.TrimLeft(gap, " ")
-		before = line[:len(line)-len(rest)]
-		starts[s.width(t, before)] = true
+	var parts []string
+	before := 0
+	for _, at := range gap.FindAllStringIndex(line, -1) {
+		parts = append(parts, line[before:at[1]])
+		before = at[1]
 	}
+	return append([]int{0}, s.columns(t, append(parts, line[before:])...)...)
 }
 
-// aligned fails the test unless every row begins something where each title of the header begins, and no line is wider
-// than width, 0 for any.
+// aligned fails the test unless every row of a table begins something where each title of the header begins, and no line
+// is wider than width, 0 for any. Several tables are parted by empty lines.
 func (s *screen) aligned(t *testing.T, text string, width int) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(lines) < 2 {
-		t.Errorf("no rows:\n%s", text)
-		return
-	}
-	titles := s.starts(t, lines[0])
-	for _, line := range lines {
-		if got := s.width(t, line); width > 0 && got > width {
-			t.Errorf("%d columns on a terminal of %d: %q", got, width, line)
+	for table := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		lines := strings.Split(table, "\n")
+		if len(lines) < 2 {
+			t.Errorf("no rows:\n%s", table)
+			continue
 		}
-		starts := s.starts(t, line)
-		for at := range titles {
-			if !starts[at] {
-				t.Errorf("no cell begins at column %d of %q, below\n%s", at, line, lines[0])
+		titles := s.starts(t, strings.TrimRight(strings.TrimSuffix(lines[0], "…"), " ")) // where a line ends is no title
+		titles = titles[:len(titles)-1]
+		if strings.Contains(table, "└─") { // a tree has blanks before it
+			titles = titles[:len(titles)-1]
+		}
+		for _, line := range lines {
+			starts := s.starts(t, line)
+			if end := starts[len(starts)-1]; width > 0 && end > width {
+				t.Errorf("%d columns on a terminal of %d: %q", end, width, line)
+			}
+			for _, at := range titles {
+				if !slices.Contains(starts[:len(starts)-1], at) {
+					t.Fatalf("no cell begins at column %d of %q, below\n%s", at, line, lines[0])
+				}
 			}
 		}
 	}
+}
+
+// shows runs nsview on the screen, and is what then stands there. Nothing of it is wider than the screen.
+func (s *screen) shows(t *testing.T, args ...string) string {
+	t.Helper()
+	s.tmux(t, "send-keys", "-R")
+	s.tmux(t, "clear-history")
+	cmd := exec.Command("nsview", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=screen", "NO_COLOR=1")
+	var messages strings.Builder
+	s.control(t, func(fd int) error {
+		name, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
+		if err != nil {
+			return err
+		}
+		tty, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			return err
+		}
+		defer tty.Close()
+		cmd.Stdout, cmd.Stderr = tty, &messages
+		if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitNegative {
+			return fmt.Errorf("nsview %v: %w\n%s", args, err, messages.String())
+		}
+		return nil
+	})
+	s.cursors(t, whereIs) // answered when all of it is drawn
+	text := s.tmux(t, "capture-pane", "-p", "-S", "-")
+	if joined := s.tmux(t, "capture-pane", "-p", "-J", "-S", "-"); strings.Count(joined, "\n") != strings.Count(text, "\n") {
+		t.Errorf("nsview %v: lines are wider than the terminal:\n%s", args, text)
+	}
+	lines := strings.Split(strings.TrimRight(text, "\n "), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }

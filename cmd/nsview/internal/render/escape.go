@@ -21,7 +21,7 @@ func Escape(s string) string {
 	}
 	var b strings.Builder
 	b.Grow(len(s) + 8)
-	based := false // a character that stands as it is comes before
+	based := false // a character of the name that stands as it is comes before
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		plain := shell.Printable(r) && (based || !combines(r)) && !emojiModifier(r)
@@ -52,7 +52,7 @@ func Escape(s string) string {
 		default:
 			fmt.Fprintf(&b, `\U%08x`, r)
 		}
-		based = plain && r != ' ' && r != '\\' && r != utf8.RuneError
+		based = plain && !strings.ContainsRune(" /\\\ufffd", r)
 		i += size
 	}
 	return b.String()

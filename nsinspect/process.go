@@ -12,7 +12,6 @@ type Process struct {
 	Args      []string `json:"args,omitempty"` // nil when not asked for, or a kernel thread
 	State     string   `json:"state"`          // one letter, as in proc_pid_stat(5)
 	StartTime uint64   `json:"start_time"`     // clock ticks after boot: with PID it names a process for good
-	TTY       int      `json:"-"`
 	Kthread   bool     `json:"kthread,omitempty"`
 
 	Cred       Credentials  `json:"cred"`

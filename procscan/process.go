@@ -118,7 +118,7 @@ func (w *worker) once(dir, pid int, p *nsinspect.Process) outcome {
 		return ended
 	}
 	p.Comm, p.State, p.PPID, p.StartTime = st.comm, letter(st.state), st.ppid, st.startTime
-	p.TTY, p.Kthread = st.tty, st.kthread
+	p.Kthread = st.kthread
 
 	if s.briefBeside() && w.beside(dir, pid, p) {
 		return complete

@@ -15,7 +15,6 @@ type stat struct {
 	comm      string
 	state     byte
 	ppid      int
-	tty       int
 	kthread   bool
 	startTime uint64 // clock ticks after boot
 }
@@ -23,9 +22,9 @@ type stat struct {
 // parseStat reads /proc/PID/stat (proc_pid_stat(5), do_task_stat() in fs/proc/array.c), fields separated by one space:
 //
 //	5336 (comm) S 5329 5336 5329 34816 -1 4194560 ... 81733 ...
-//	(1)  (2)   (3)(4)              (7)    (9)         (22)
+//	(1)  (2)   (3)(4)                     (9)         (22)
 //
-//	(1) PID  (2) comm in parentheses  (3) state  (4) parent  (7) tty_nr  (9) flags  (22) start time
+//	(1) PID  (2) comm in parentheses  (3) state  (4) parent  (9) flags  (22) start time
 //
 // comm is the process's choice, up to 15 bytes (63 for a kernel worker) of anything but NUL, newlines and parentheses
 // included, and nothing in it is escaped. No later field has a parenthesis: comm ends at the last one.
@@ -52,9 +51,6 @@ func parseStat(b []byte, st *stat) error {
 			st.state = field[0]
 		case 4:
 			st.ppid, err = oneNumber(field)
-		case 7:
-			// Printed as a signed int, and never negative: a device number of 32 bits.
-			st.tty, err = oneNumber(field)
 		case 9:
 			v, err = parseUint(field, 10, 32)
 			st.kthread = v&kthreadFlag != 0

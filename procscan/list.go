@@ -3,55 +3,13 @@ package procscan
 import (
 	"os"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// listing is which processes are to be read. It is made while the caller does something else, see list.
-type listing struct {
-	pids []int
-	err  error
-
-	many chan struct{} // closed when there are iterFrom of them
-	done chan struct{} // closed when pids and err are set
-}
-
-// list begins to list the processes. It is over before the scanner is closed only for who waits. Few are listed at once:
-// a thread takes longer to start.
-func (s *scanner) list() *listing {
-	l := &listing{many: make(chan struct{}), done: make(chan struct{})}
-	list := func() {
-		defer close(l.done)
-		l.pids, l.err = s.pids(l.many)
-	}
-	// All tasks of the PID namespace's host (sysinfo(2)), modulo 65536: where that says too little it takes a little longer.
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil && info.Procs < iterFrom {
-		list()
-	} else {
-		go list()
-	}
-	return l
-}
-
-// wait is all of them, in order.
-func (l *listing) wait() ([]int, error) {
-	<-l.done
-	return l.pids, l.err
-}
-
-// isMany reports whether there are iterFrom processes, as soon as that is known.
-func (l *listing) isMany() bool {
-	select {
-	case <-l.many:
-		return true
-	case <-l.done:
-		return len(l.pids) >= iterFrom
-	}
-}
-
-// pids is what is to be read, in order. It closes many when it knows of iterFrom.
-func (s *scanner) pids(many chan<- struct{}) ([]int, error) {
+// pids is what is to be read, in order.
+func (s *scanner) pids() ([]int, error) {
 	if s.opts.PIDs != nil {
 		pids := slices.Clone(s.opts.PIDs)
 		slices.Sort(pids)
@@ -63,25 +21,61 @@ func (s *scanner) pids(many chan<- struct{}) ([]int, error) {
 		return nil, &os.PathError{Op: "open", Path: s.opts.Proc, Err: err}
 	}
 	defer unix.Close(fd)
-	pids, err := numericNames(fd, s.countProcesses(), func(n int) {
-		if n >= iterFrom && many != nil {
-			close(many)
-			many = nil
-		}
-	})
+	pids, err := numericNames(fd, s.roomForAll())
 	if err != nil {
 		return nil, &os.PathError{Op: "readdirent", Path: s.opts.Proc, Err: err}
 	}
 	return pids, nil
 }
 
-// countProcesses is about how many processes there are and soon may be: procfs counts them as links of its directory
-// (proc_root_getattr() in fs/proc/root.c).
-func (s *scanner) countProcesses() int {
-	const more = 64 // what may start meanwhile
+// links are those of the directory of procfs. The kernel counts each process of the host as one, whatever PID namespace the
+// procfs shows (proc_root_getattr() in fs/proc/root.c).
+func (s *scanner) links() int {
 	var st unix.Stat_t
 	if unix.Fstat(s.procFD, &st) != nil {
-		return more
+		return 0
 	}
-	return int(st.Nlink) + more
+	return int(st.Nlink)
+}
+
+// roomForAll is room for all processes that there are and soon may be.
+func (s *scanner) roomForAll() int {
+	const more = 64 // what may start meanwhile
+	return s.links() + more
+}
+
+// count is how many processes there are on the host, without those that start later than at, in nanoseconds after boot. It
+// is -1 when that cannot be told.
+func (s *scanner) count() (n int, at uint64) {
+	f, err := s.openProc(0, ".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, 0
+	}
+	defer f.Close()
+	others, ok := directoriesBeforeProcesses(f)
+	var now unix.Timespec // before they are counted: one that starts meanwhile makes it one too many, never too few
+	if !ok || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return -1, 0
+	}
+	const own = 2 // links that every directory has
+	return s.links() - own - others, uint64(now.Nano())
+}
+
+// directoriesBeforeProcesses is how many directories procfs lists before the first process. Each has a link as well.
+func directoriesBeforeProcesses(proc *os.File) (n int, ok bool) {
+	const few = 64
+	for {
+		entries, err := proc.ReadDir(few)
+		if err != nil {
+			return 0, false
+		}
+		for _, e := range entries {
+			if _, err := strconv.ParseUint(e.Name(), 10, 31); err == nil {
+				return n, true
+			}
+			if e.IsDir() {
+				n++
+			}
+		}
+	}
 }

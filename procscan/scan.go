@@ -119,14 +119,9 @@ func (s *scanner) close() { _ = unix.Close(s.procFD) }
 func (s *scanner) readProcesses(ctx context.Context) error {
 	w := s.newWorker()
 	s.readObserver(w)
-	listed := s.list()
-	defer listed.wait()
-	rows, err := s.readRows(ctx, w, listed)
+	rows, err := s.readRows(ctx, w)
 	if err != nil {
 		return err
-	}
-	if pids, _ := listed.wait(); len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs() {
-		return fmt.Errorf("%s: not a procfs", s.opts.Proc)
 	}
 	s.snap.Processes = rows
 	s.findProcPIDNS(w)

@@ -30,19 +30,18 @@ const (
 const InitPIDNS nsinspect.Inode = 0xEFFFFFFC
 
 // readRows reads the processes from one source or the other.
-func (s *scanner) readRows(ctx context.Context, w *worker, listed *listing) ([]nsinspect.Process, error) {
-	why := s.notByIterator()
+func (s *scanner) readRows(ctx context.Context, w *worker) ([]nsinspect.Process, error) {
+	why, few := s.notByIterator(), false
 	switch {
 	case s.opts.Source == SourceProc:
 		why = "it was asked for"
 	case s.opts.Source == SourceBPF && why != "":
 		return nil, fmt.Errorf("no BPF iterator: %s", why)
-	case s.opts.Source != SourceBPF && why == "" && !listed.isMany():
-		pids, _ := listed.wait()
-		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
+	case s.opts.Source != SourceBPF && why == "":
+		few = s.links() < iterFrom
 	}
-	if why == "" {
-		rows, err := s.readIterator(ctx, w, listed)
+	if why == "" && !few {
+		rows, err := s.readIterator(ctx, w)
 		if err == nil {
 			s.choose(SourceBPF, fmt.Sprintf("it takes less time for %d processes", len(rows)))
 			return rows, nil
@@ -52,11 +51,16 @@ func (s *scanner) readRows(ctx context.Context, w *worker, listed *listing) ([]n
 		}
 		why = err.Error()
 	}
-	s.choose(SourceProc, why)
-	pids, err := listed.wait()
-	if err != nil {
+	pids, err := s.pids()
+	switch {
+	case err != nil:
 		return nil, err
+	case len(pids) == 0 && s.opts.PIDs == nil && !s.isProcfs():
+		return nil, fmt.Errorf("%s: not a procfs", s.opts.Proc)
+	case few:
+		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
 	}
+	s.choose(SourceProc, why)
 	return s.readAll(ctx, pids), nil
 }
 
@@ -97,7 +101,10 @@ type iterated struct {
 	roots   map[[2]uint64]string // by RootKey
 	keys    []iterKey            // of each row
 	again   []int                // processes that procfs is to be asked about
-	seen    []int                // those that are in rows, or not wanted
+	seen    []int                // all that the iterator showed
+
+	since uint64 // when the iterator began, in nanoseconds after boot
+	old   int    // how many of seen are older than that
 }
 
 type iterKey struct {
@@ -108,9 +115,8 @@ type iterKey struct {
 }
 
 // readIterator reads all processes by BPF. What names a cgroup or a root directory is asked of procfs once for all
-// processes that share it. What a record has not whole is read there, and so are processes that are listed there and that
-// the iterator passed over: a kernel may keep some from it, as one that this was tried on does with process 1.
-func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) ([]nsinspect.Process, error) {
+// processes that share it. What a record has not whole is read there, and so are processes that the iterator passed over.
+func (s *scanner) readIterator(ctx context.Context, w *worker) ([]nsinspect.Process, error) {
 	var with taskiter.Facts
 	if s.opts.Facts&(Graph|FDPins|Relations) != 0 {
 		with = taskiter.Relations
@@ -118,7 +124,7 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 	if s.opts.Facts&(Graph|FDPins) != 0 {
 		with |= taskiter.Mounted
 	}
-	it, err := taskiter.Load(with) // while procfs is listed
+	it, err := taskiter.Load(with)
 	if err != nil && with != 0 {
 		it, err = taskiter.Load(0) // a verifier that refuses the longer program: the rest is asked as without
 	}
@@ -126,18 +132,21 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 		return nil, err
 	}
 	defer it.Close()
-	n := s.countProcesses()
+	n := s.roomForAll()
 	r := &iterated{
 		s: s, w: w, cgroups: map[uint64]string{}, roots: map[[2]uint64]string{},
 		rows: make([]nsinspect.Process, 0, n), keys: make([]iterKey, 0, n), seen: make([]int, 0, n),
 	}
 	add := func(rec *taskiter.Record) error { return cmp.Or(ctx.Err(), r.add(rec)) }
+	var there int
+	there, r.since = s.count()
 	if err := it.Each(add); err != nil && ctx.Err() == nil {
 		return nil, err
 	}
-	pids, err := listed.wait()
-	if err != nil {
-		return nil, err
+	if ctx.Err() == nil {
+		if err := r.findMore(there); err != nil {
+			return nil, err
+		}
 	}
 	for i := range r.rows { // all there were, before there are getents
 		s.host.want(&r.rows[i].Cred)
@@ -147,12 +156,6 @@ func (s *scanner) readIterator(ctx context.Context, w *worker, listed *listing) 
 			break
 		}
 		r.complete(i)
-	}
-	slices.Sort(r.seen)
-	for _, pid := range pids {
-		if _, ok := slices.BinarySearch(r.seen, pid); !ok {
-			r.again = append(r.again, pid)
-		}
 	}
 	sortByPID(r.rows)
 	slices.Sort(r.again)
@@ -210,14 +213,18 @@ func (r *iterated) add(rec *taskiter.Record) error {
 	case rec.IsMounts():
 		rec.Mounts(&r.s.mounted)
 		return nil
+	}
+	r.seen = append(r.seen, rec.PID())
+	if rec.Started() < r.since {
+		r.old++
+	}
+	switch {
 	case rec.Kthread() && r.s.opts.Facts&NoKthreads != 0:
-		r.seen = append(r.seen, rec.PID())
 		return nil
 	case !rec.Whole():
 		r.again = append(r.again, rec.PID())
 		return nil
 	}
-	r.seen = append(r.seen, rec.PID())
 	r.rows = append(r.rows, nsinspect.Process{IDMaps: -1, MountTable: -1, Names: -1, Container: -1})
 	p := &r.rows[len(r.rows)-1]
 	rec.Process(p)
@@ -235,6 +242,32 @@ func (r *iterated) add(rec *taskiter.Record) error {
 		p.Namespaces = nsinspect.NamespaceSet{User: n.User, PID: n.PID, Mnt: n.Mnt}
 	}
 	r.keys = append(r.keys, k)
+	return nil
+}
+
+// findMore finds processes that the iterator passed over, to be asked about: a kernel may keep some from it, as one that this
+// was tried on does with process 1. there is how many there were when it began, -1 when that is not known. It showed them
+// all if it showed as many that are so old; procfs is to list them only where some were kept from it, or ended before it
+// came to them.
+func (r *iterated) findMore(there int) error {
+	const first = 1
+	slices.Sort(r.seen)
+	if _, ok := slices.BinarySearch(r.seen, first); !ok {
+		r.again = append(r.again, first)
+		r.old++
+	}
+	if r.old == there {
+		return nil
+	}
+	pids, err := r.s.pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if _, ok := slices.BinarySearch(r.seen, pid); !ok {
+			r.again = append(r.again, pid)
+		}
+	}
 	return nil
 }
 

@@ -86,12 +86,11 @@ func (w *worker) tasks(dir int) ([]int, error) {
 		return nil, &fs.PathError{Op: "open", Path: "task", Err: err}
 	}
 	defer unix.Close(fd)
-	return numericNames(fd, 0, nil)
+	return numericNames(fd, 0)
 }
 
-// numericNames lists the entries of a directory of procfs that are numbers, about that many, sorted. It calls grown, unless
-// that is nil, with how many there are so far.
-func numericNames(fd, about int, grown func(int)) ([]int, error) {
+// numericNames lists the entries of a directory of procfs that are numbers, about that many, sorted.
+func numericNames(fd, about int) ([]int, error) {
 	var (
 		numbers = make([]int, 0, about)
 		names   []string
@@ -114,9 +113,6 @@ func numericNames(fd, about int, grown func(int)) ([]int, error) {
 			if v, err := strconv.ParseUint(name, 10, 31); err == nil && v > 0 {
 				numbers = append(numbers, int(v))
 			}
-		}
-		if grown != nil {
-			grown(len(numbers))
 		}
 	}
 }

@@ -33,6 +33,9 @@ func (r *Record) CgroupsKey() uint64 { return r.u64(recCSSSet) }
 // RootKey is the same for processes that have the same root directory.
 func (r *Record) RootKey() [2]uint64 { return [2]uint64{r.u64(recRootMount), r.u64(recRootDentry)} }
 
+// Started is when it started, in nanoseconds after boot.
+func (r *Record) Started() uint64 { return r.u64(recStart) }
+
 // clockTick is one tick of field 22 of proc_pid_stat(5): USER_HZ is 100 on all machines that nsview is built for.
 const clockTick = 10_000_000
 
@@ -42,7 +45,7 @@ func (r *Record) Process(p *nsinspect.Process) {
 	comm, _, _ := bytes.Cut(r.b[recComm:recComm+commSize], []byte{0})
 	p.Comm = r.intern(comm)
 	p.State = state(r.u32(recState), r.u32(recExitState))
-	p.StartTime = r.u64(recStart) / clockTick
+	p.StartTime = r.Started() / clockTick
 	p.Kthread = r.Kthread()
 	p.PIDs = r.ints(int(r.u32(recLevel)) + 1)
 	for i := range p.PIDs {

@@ -47,15 +47,27 @@ func newScreen(t *testing.T, columns, rows int) *screen {
 	}
 	t.Cleanup(func() { s.tty.Close() })
 	// Its answers are for the test: not a line at a time, and not back to the screen.
-	s.control(t, func(fd int) error {
-		mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return err
-		}
-		mode.Lflag &^= unix.ICANON | unix.ECHO
-		return unix.IoctlSetTermios(fd, unix.TCSETS, mode)
-	})
+	fd := int(s.open(t).Fd())
+	mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode.Lflag &^= unix.ICANON | unix.ECHO
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, mode); err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+// open opens the terminal once more, for a command or for what has no deadline.
+func (s *screen) open(t *testing.T) *os.File {
+	t.Helper()
+	tty, err := os.OpenFile(s.tty.Name(), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tty.Close() })
+	return tty
 }
 
 func (s *screen) tmux(t *testing.T, args ...string) string {
@@ -65,18 +77,6 @@ func (s *screen) tmux(t *testing.T, args ...string) string {
 		t.Fatalf("tmux %v: %v\n%s", args, err, out)
 	}
 	return string(out)
-}
-
-func (s *screen) control(t *testing.T, do func(fd int) error) {
-	t.Helper()
-	raw, err := s.tty.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var done error
-	if err := raw.Control(func(fd uintptr) { done = do(int(fd)) }); err != nil || done != nil {
-		t.Fatal(err, done)
-	}
 }
 
 // whereIs, printed to the screen, has it answer where the cursor is, as CSI row;column R: DSR of ECMA-48.
@@ -177,22 +177,10 @@ func (s *screen) shows(t *testing.T, args ...string) string {
 	cmd := exec.Command("nsview", args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=screen", "NO_COLOR=1")
 	var messages strings.Builder
-	s.control(t, func(fd int) error {
-		name, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
-		if err != nil {
-			return err
-		}
-		tty, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
-		if err != nil {
-			return err
-		}
-		defer tty.Close()
-		cmd.Stdout, cmd.Stderr = tty, &messages
-		if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitNegative {
-			return fmt.Errorf("nsview %v: %w\n%s", args, err, messages.String())
-		}
-		return nil
-	})
+	cmd.Stdout, cmd.Stderr = s.open(t), &messages
+	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitNegative {
+		t.Fatalf("nsview %v: %v\n%s", args, err, messages.String())
+	}
 	s.cursors(t, whereIs) // answered when all of it is drawn
 	text := s.tmux(t, "capture-pane", "-p", "-S", "-")
 	if joined := s.tmux(t, "capture-pane", "-p", "-J", "-S", "-"); strings.Count(joined, "\n") != strings.Count(text, "\n") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nsview/nsview/cmd/nsview/internal/render"
+	"github.com/nsview/nsview/nsinspect/events"
 	"github.com/nsview/nsview/procscan/proctest"
 )
 
@@ -181,6 +183,45 @@ func TestScreenCommands(t *testing.T) {
 			t.Run(fmt.Sprintf("%s on %d columns", strings.Join(args[:min(len(args), 3)], " "), width), func(t *testing.T) {
 				measure.aligned(t, s.shows(t, args...), width)
 			})
+		}
+	}
+}
+
+// The timeline of trace has its columns below each other although none of its lines waits for the next: on a terminal
+// whatever a command is called, in a file as long as the name is not longer for its escapes.
+func TestScreenTimeline(t *testing.T) {
+	measure := newScreen(t, 1500, 4)
+	for _, width := range []int{0, 80, 120} {
+		a := &app{out: new(bytes.Buffer)}
+		if width > 0 {
+			a.out = newScreen(t, width, 4).open(t)
+		}
+		t.Setenv("LC_ALL", "C.UTF-8")
+		var b bytes.Buffer
+		timeline := &tracing{app: a, out: bufio.NewWriter(&b)}
+		if err := timeline.line(traceLine("TIME", "PID", "CPID", "COMMAND", "EVENT")); err != nil {
+			t.Fatal(err)
+		}
+		var list []events.Line
+		for _, name := range scripts() {
+			comm := name[:min(len(name), commWidth)]
+			if width > 0 || render.Width(render.Escape(comm)) <= commWidth {
+				list = append(list, events.Line{Event: &events.Event{PID: 4711, InsidePID: 1, Comm: comm, Type: events.Exec, Name: "exec", Args: events.Args{Path: name, Argv: []string{name}}}})
+			}
+		}
+		if err := errors.Join(timeline.lines(list), timeline.flush()); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		if len(lines) != 1+len(list) || len(list) < 50 {
+			t.Errorf("%d lines of %d events", len(lines), len(list))
+		}
+		titles := measure.starts(t, lines[0]) // the numbers end where theirs do
+		for _, line := range lines[1:] {
+			starts := measure.starts(t, line)
+			if !slices.Contains(starts, titles[3]) || !slices.Contains(starts, titles[4]) || width > 0 && starts[len(starts)-1] > width {
+				t.Errorf("on %d columns, %q is not as\n%s", width, line, lines[0])
+			}
 		}
 	}
 }

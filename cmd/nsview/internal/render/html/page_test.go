@@ -27,7 +27,7 @@ const evil = `<script>window.pwned=1</script><img src=x onerror="window.pwned=1"
 
 // hostile are names that a container may choose.
 func hostile() []string {
-	return append(proctest.Hostile(), evil, "</script><script>window.pwned=1</script>", `"><svg onload=window.pwned=1>`, "{{.Page}}", "<!--", "</style>", "javascript:alert(1)")
+	return append(append(proctest.Hostile(), proctest.Scripts()...), evil, "</script><script>window.pwned=1</script>", `"><svg onload=window.pwned=1>`, "{{.Page}}", "<!--", "</style>", "javascript:alert(1)")
 }
 
 // testPage is a report of a host with that many processes, where whatever a container can choose is hostile.

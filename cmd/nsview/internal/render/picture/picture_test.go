@@ -15,7 +15,7 @@ import (
 )
 
 func hostile() []string {
-	return append(proctest.Hostile(), "<script>alert(1)</script>", "</svg><img src=x onerror=alert(1)>", "]]>", "&lt;", `"]; a -> b; "`, "#quot;", "`**x**`", "-->", "%%{init}%%", `click n0 "javascript:alert(1)"`)
+	return append(append(proctest.Hostile(), proctest.Scripts()...), "<script>alert(1)</script>", "</svg><img src=x onerror=alert(1)>", "]]>", "&lt;", `"]; a -> b; "`, "#quot;", "`**x**`", "-->", "%%{init}%%", `click n0 "javascript:alert(1)"`)
 }
 
 func hostileGraph() *Graph {

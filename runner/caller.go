@@ -23,7 +23,6 @@ type Caller struct {
 	Groups   []idmap.Kernel
 	Login    string // the name in /etc/passwd, "" without one
 	Caps     uint64 // effective
-	CapBnd   uint64
 
 	UIDMap, GIDMap idmap.Map // of the caller's own user namespace
 	Setgroups      string    // of the same
@@ -60,7 +59,7 @@ func (c *Caller) abs(flag, path string) (string, error) {
 // ReadCaller reads the facts about this process.
 func ReadCaller() (*Caller, error) {
 	c := &Caller{}
-	if err := c.readStatus(); err != nil {
+	if err := c.readCredentials(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -90,30 +89,19 @@ func ReadCaller() (*Caller, error) {
 	return c, nil
 }
 
-func (c *Caller) readStatus() error {
-	b, err := os.ReadFile("/proc/self/status")
+// readCredentials reads those of this thread, which are those of every thread here.
+func (c *Caller) readCredentials() error {
+	caps, err := getCaps()
 	if err != nil {
 		return err
 	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		key, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch key {
-		case "CapEff":
-			c.Caps, err = strconv.ParseUint(fields[0], 16, 64)
-		case "CapBnd":
-			c.CapBnd, err = strconv.ParseUint(fields[0], 16, 64)
-		case "NoNewPrivs":
-			c.Newuidmap.NoNewPrivs = fields[0] == "1"
-			c.Newgidmap.NoNewPrivs = c.Newuidmap.NoNewPrivs
-		}
-		if err != nil {
-			return fmt.Errorf("/proc/self/status: %s: %w", key, err)
-		}
+	c.Caps = caps.effective
+	noNewPrivs, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil {
+		return fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", err)
 	}
+	c.Newuidmap.NoNewPrivs = noNewPrivs == 1
+	c.Newgidmap.NoNewPrivs = noNewPrivs == 1
 	c.UID, c.GID = idmap.Kernel(os.Geteuid()), idmap.Kernel(os.Getegid())
 	groups, err := os.Getgroups()
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 
@@ -30,12 +29,20 @@ const maxOrders = 64 << 20
 
 // readMemoryFile reads what memoryFile wrote into the pointer v.
 func readMemoryFile(fd int, v any) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Size > maxOrders {
+		return errOrders
+	}
+	b := make([]byte, st.Size)
 	// Read at an offset of its own: several stages may share the descriptor.
-	b, err := io.ReadAll(io.NewSectionReader(fdReader(fd), 0, maxOrders))
+	n, err := unix.Pread(fd, b, 0)
 	if err != nil {
 		return err
 	}
-	return readValue(b, v)
+	return readValue(b[:n], v)
 }
 
 // readValue undoes appendValue: it fills in what v points to.
@@ -46,16 +53,6 @@ func readValue(b []byte, v any) error {
 		in.err = errOrders
 	}
 	return in.err
-}
-
-type fdReader int
-
-func (fd fdReader) ReadAt(b []byte, off int64) (int, error) {
-	n, err := unix.Pread(int(fd), b, off)
-	if n == 0 && err == nil {
-		return 0, io.EOF
-	}
-	return max(n, 0), err
 }
 
 // errOrders is about a file or a message that no nsview of this build wrote.

@@ -27,11 +27,10 @@ type forwarder struct {
 	done    chan struct{}
 	wg      sync.WaitGroup
 
-	mu      sync.Mutex
-	pid     int           // 0: nobody to forward to (any more)
-	initial bool          // pid is PID 1 of a PID namespace: it gets no signal that it does not handle
-	killed  unix.Signal   // what pid was killed for, instead of the signal it would not have got
-	early   []unix.Signal // came before there was a command
+	mu     sync.Mutex
+	pid    int           // 0: nobody to forward to (any more)
+	killed unix.Signal   // what pid was killed for, instead of the signal it would not have got
+	early  []unix.Signal // came before there was a command
 }
 
 // newForwarder begins to collect signals. Those that were ignored when this process started stay ignored, for the
@@ -61,7 +60,6 @@ func newForwarder() *forwarder {
 func (f *forwarder) forwardTo(pid int) {
 	f.mu.Lock()
 	f.pid = pid
-	f.initial = isInit(pid)
 	early := f.early
 	f.early = nil
 	f.mu.Unlock()
@@ -95,7 +93,7 @@ func (f *forwarder) pass(sig unix.Signal) {
 		f.early = append(f.early, sig)
 		return
 	}
-	unhandled := f.initial && !handles(f.pid, sig)
+	unhandled := isInit(f.pid) && !handles(f.pid, sig)
 	switch {
 	case sig == unix.SIGCONT:
 		_ = unix.Kill(f.pid, sig)

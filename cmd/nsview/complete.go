@@ -160,7 +160,9 @@ func listIn(from, dir, base string) ([]string, error) {
 }
 
 // typable reports whether a name can be handed to a shell: a completion is a line, and a tab in it begins the description.
-func typable(name string) bool { return name != "" && render.Escape(name) == name }
+func typable(name string) bool {
+	return name != "" && !strings.Contains(name, `\`) && render.Quoted(name) == name
+}
 
 // completeTargetPath offers TARGET:PATH.
 func (a *app) completeTargetPath(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {

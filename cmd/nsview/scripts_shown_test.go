@@ -24,7 +24,7 @@ func scripts() []string {
 	var names []string
 	for _, s := range slices.Concat(proctest.Scripts(), proctest.Hostile()) {
 		if s = strings.Trim(s, " "); s != "" {
-			names = append(names, s, strings.Repeat(s, 12))
+			names = append(names, s, strings.Repeat(s, max(1, min(12, 350/len(render.Escape(s))))))
 		}
 	}
 	slices.Sort(names)
@@ -33,7 +33,7 @@ func scripts() []string {
 
 // A terminal shows every name as wide as it is taken for.
 func TestScreenWidths(t *testing.T) {
-	s := newScreen(t, 1000, 4)
+	s := newScreen(t, 1500, 4)
 	for _, name := range scripts() {
 		shown := render.Escape(name)
 		if got, want := render.Width(shown), s.width(t, shown); got != want {

@@ -13,18 +13,19 @@ import (
 // other characters that print nothing, invalid UTF-8 and the backslash become visible escapes: \n, \x1b, \u202e, \\.
 // Different strings stay different.
 //
-// So does what would be drawn into the character before it where that is not of the string or is an escape, and what
-// terminals show in different widths: of emoji only whole flags stay joined.
+// So does what would be drawn into the character before it where that is not of the string or is an escape, what would be
+// drawn over the lines above and below, and what terminals show in different widths: of emoji only whole flags stay joined.
 func Escape(s string) string {
 	if plainASCII(s) {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s) + 8)
-	based := false // a character of the name that stands as it is comes before
+	room := 0 // of the character before, for marks
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		plain := shell.Printable(r) && (based || !combines(r)) && !emojiModifier(r)
+		mark := combines(r)
+		plain := shell.Printable(r) && (!mark || room > 0) && !emojiModifier(r) && r != '\\' && (r != utf8.RuneError || size > 1)
 		if regionalIndicator(r) {
 			if next, more := utf8.DecodeRuneInString(s[i+size:]); regionalIndicator(next) {
 				size += more
@@ -32,31 +33,49 @@ func Escape(s string) string {
 				plain = false
 			}
 		}
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\\':
-			b.WriteString(`\\`)
-		case plain:
+		if plain {
 			b.WriteString(s[i : i+size])
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r < utf8.RuneSelf:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r <= 0xffff:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
+		} else {
+			writeEscape(&b, s[i:i+size])
 		}
-		based = plain && !strings.ContainsRune(" /\\\ufffd", r)
+		switch {
+		case !plain, r == ' ', r == '/': // no mark is theirs
+			room = 0
+		case mark:
+			room--
+		default:
+			room = maxMarks
+		}
 		i += size
 	}
 	return b.String()
 }
+
+// writeEscape writes the escape of a character, or of a byte that begins none.
+func writeEscape(b *strings.Builder, s string) {
+	r, size := utf8.DecodeRuneInString(s)
+	switch {
+	case r == utf8.RuneError && size == 1:
+		fmt.Fprintf(b, `\x%02x`, s[0])
+	case r == '\\':
+		b.WriteString(`\\`)
+	case r == '\n':
+		b.WriteString(`\n`)
+	case r == '\t':
+		b.WriteString(`\t`)
+	case r == '\r':
+		b.WriteString(`\r`)
+	case r < utf8.RuneSelf:
+		fmt.Fprintf(b, `\x%02x`, r)
+	case r <= 0xffff:
+		fmt.Fprintf(b, `\u%04x`, r)
+	default:
+		fmt.Fprintf(b, `\U%08x`, r)
+	}
+}
+
+// maxMarks is how many marks a character may have. Words have up to five or six.
+const maxMarks = 10
 
 // combines reports whether a character is drawn into the one before it.
 func combines(r rune) bool { return unicode.Is(unicode.M, r) || runeWidth(r) == 0 }

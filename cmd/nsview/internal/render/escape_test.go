@@ -20,7 +20,7 @@ func TestEscape(t *testing.T) {
 		// A mark is drawn into a character of its own string, and no two emoji into one.
 		"e\u0301": "e\u0301", "\u0301x": `\u0301x`, " \u0301": ` \u0301`, "/\u0301": `/\u0301`, "\n\u0301\u0302": `\n\u0301\u0302`, `\` + "\u0301": `\\\u0301`, "\xff\u0301": `\xff\u0301`,
 		"\u1112\u1161\u11ab": "\u1112\u1161\u11ab", "\u1161": `\u1161`, "\u0928\u093f": "\u0928\u093f", "\u093f": `\u093f`, "1\ufe0f\u20e3": `1\ufe0f\u20e3`,
-		"👍🏽": `👍\U0001f3fd`, "👩\u200d👧": `👩\u200d👧`, "🇰🇷": "🇰🇷", "🇰": `\U0001f1f0`, "🇰🇷🇯🇵": "🇰🇷🇯🇵", "🇰🇷🇯p": `🇰🇷\U0001f1efp`,
+		"a" + strings.Repeat("\u0301", 12): "a" + strings.Repeat("\u0301", 10) + `\u0301\u0301`, "👍🏽": `👍\U0001f3fd`, "👩\u200d👧": `👩\u200d👧`, "🇰🇷": "🇰🇷", "🇰": `\U0001f1f0`, "🇰🇷🇯🇵": "🇰🇷🇯🇵", "🇰🇷🇯p": `🇰🇷\U0001f1efp`,
 	} {
 		if got := Escape(in); got != want {
 			t.Errorf("Escape(%q) = %s, want %s", in, got, want)

@@ -16,7 +16,7 @@ import (
 // Style is the style sheet of all pictures, for a page that has them inline. It follows the colours of the page or, in a
 // file of its own, the viewer's preference for dark or light.
 const Style = `.ns-pic{font:13px/1.4 ui-monospace,monospace;color:#1b1b1f;background:#fff}
-.ns-pic text{fill:currentColor}
+.ns-pic text{fill:currentColor;white-space:pre}
 .ns-pic .box{fill:#f3f4f6;stroke:#6b7280}
 .ns-pic .user .box{fill:#e0ecff;stroke:#2563eb}
 .ns-pic .pid .box{fill:#e6f6ea;stroke:#15803d}

@@ -37,7 +37,7 @@ func testPage(processes int) *Page {
 		{ID: "a", Lines: []string{"user 4026531837", "host, 3 processes"}, Kind: "user", Choice: "host", Of: []string{"docker:web", evil}},
 		{ID: "b", Lines: []string{"docker:web", "mnt 1"}, Kind: "container", Choice: "docker:web"},
 		{ID: "c", Lines: []string{evil}, Kind: "container", Level: picture.Broken, Choice: evil},
-	}, Edges: []picture.Edge{{From: "a", To: "b"}, {From: "a", To: "c", Label: evil, Level: picture.Broken}}}
+	}, Edges: []picture.Edge{{From: "a", To: "b"}, {From: "a", To: "c", Level: picture.Broken}}}
 	ribbons := &picture.Ribbons{Title: "ids", Bands: []picture.Band{{Outside: 100000, Count: 65536, Label: evil, Of: []string{evil}}}, Marks: []picture.Mark{{ID: 1000, Label: evil}}}
 	p.Pictures = []Picture{{"namespaces", "Namespaces", "about", graph.SVG}, {"uids", "User ids", "about", ribbons.SVG}}
 	for i, s := range hostile() {

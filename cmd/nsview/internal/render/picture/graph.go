@@ -48,7 +48,6 @@ type Node struct {
 // Edge is an arrow between two boxes. In a page it stays in sight with the box that it leads to.
 type Edge struct {
 	From, To string
-	Label    string
 	Dashed   bool
 	Level    Level
 }
@@ -83,14 +82,6 @@ func (n *Node) lines() []string {
 	return lines
 }
 
-func (e *Edge) label() string {
-	label := render.Escape(e.Label)
-	if e.Level > Plain && label != "" { // the box that it leads to has a sign
-		label = badMark + label
-	}
-	return label
-}
-
 // names gives every node a name that all formats take.
 func (g *Graph) names() map[string]string {
 	names := make(map[string]string, len(g.Nodes))
@@ -116,9 +107,6 @@ func (g *Graph) DOT(w io.Writer) error {
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		var with []string
-		if label := e.label(); label != "" {
-			with = append(with, "label="+dotString(label))
-		}
 		if e.Dashed {
 			with = append(with, "style=dashed")
 		}
@@ -158,9 +146,6 @@ func (g *Graph) Mermaid(w io.Writer) error {
 		arrow := "-->"
 		if e.Dashed {
 			arrow = "-.->"
-		}
-		if label := e.label(); label != "" {
-			arrow += `|"` + mermaidText(label) + `"|`
 		}
 		fmt.Fprintf(out, "  %s %s %s\n", names[e.From], arrow, names[e.To])
 		links[e.Level] = append(links[e.Level], strconv.Itoa(i))

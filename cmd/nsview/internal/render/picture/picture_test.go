@@ -23,7 +23,7 @@ func hostileGraph() *Graph {
 	for i, s := range hostile() {
 		g.Nodes = append(g.Nodes, Node{ID: s + fmt.Sprint(i), Lines: []string{s, "second " + s}, Kind: "user", Level: []Level{Broken, Plain, Warning, Plain, Plain}[i%5]})
 		if i > 0 {
-			g.Edges = append(g.Edges, Edge{From: g.Nodes[i/3].ID, To: g.Nodes[i].ID, Label: s, Dashed: i%2 == 0, Level: g.Nodes[i].Level})
+			g.Edges = append(g.Edges, Edge{From: g.Nodes[i/3].ID, To: g.Nodes[i].ID, Dashed: i%2 == 0, Level: g.Nodes[i].Level})
 		}
 	}
 	return g

@@ -211,12 +211,8 @@ func (s *svgWriter) edge(e *Edge, from, to box, of string) {
 		class += " dashed"
 	}
 	bend := max((x2-x1)/2, 20)
-	s.add(`<g class="part"%s><path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/><circle class="edge" cx="%.1f" cy="%.1f" r="2.5"/>`,
+	s.add(`<g class="part"%s><path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/><circle class="edge" cx="%.1f" cy="%.1f" r="2.5"/></g>`,
 		of, class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, x2, y2)
-	if label := e.label(); label != "" {
-		s.text((x1+x2)/2, (y1+y2)/2-4, smallText, "middle", label)
-	}
-	s.add(`</g>`)
 }
 
 func (s *svgWriter) node(n *Node, lines []string, b box) {

@@ -116,6 +116,10 @@ func crowd(args []string) error {
 			name := strings.Repeat("d", 100)
 			return errors.Join(unix.Mkdir(name, 0o755), unix.Chdir(name))
 		}), unix.Chdir("/"))
+	case "long":
+		err = longPaths(args[2], args[3])
+	case "long-root":
+		err = errors.Join(longPaths(args[2], args[3]), unix.Chroot("."))
 	case "bomb":
 		err = bomb(n)
 	case "full":

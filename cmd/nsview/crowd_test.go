@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,43 +69,6 @@ func TestMoreContainersThanDescriptors(t *testing.T) {
 		}
 		if len(pids) > 0 {
 			t.Errorf("ps -A lacks %d of them: %.300q", len(pids), out)
-		}
-	}
-}
-
-// The longest path that a system call takes, 4,095 bytes, is a FILE as any other; a longer one is refused by name.
-func TestLongestPath(t *testing.T) {
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := dir
-	for len(path)+201 < unix.PathMax-2 {
-		path += "/" + strings.Repeat("n", 200)
-	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path += "/" + strings.Repeat("f", unix.PathMax-len(path)-2)
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		args []string
-		code int
-	}{
-		{[]string{"owner", path}, exitOK},
-		{[]string{"owner", "-R", dir}, exitOK},
-		{[]string{"access", "host", path, "read"}, exitOK},
-		{[]string{"owner", path + "x"}, exitFailure},
-	} {
-		var out, complaints bytes.Buffer
-		code := run(t.Context(), append([]string{"nsview"}, test.args...), strings.NewReader(""), &out, &complaints)
-		if code != test.code {
-			t.Errorf("%s of %d bytes: status %d, want %d: %.300s", test.args[0], len(test.args[1]), code, test.code, complaints.String())
-		}
-		if printed := strings.Contains(out.String(), path); test.args[0] == "owner" && len(test.args) == 2 && printed != (code == exitOK) {
-			t.Errorf("the path printed: %v", printed)
 		}
 	}
 }

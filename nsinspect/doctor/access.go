@@ -98,10 +98,12 @@ func (j *judge) access(i int, v *nsinspect.Volume, a *Answer, refused map[refusa
 func (j *judge) unreachable(i int, v *nsinspect.Volume, a *Answer) {
 	verdict := j.decide(a.Subject, a.Walk, access.Operation{Op: access.OpLookup})
 	switch {
-	case verdict.Verdict == access.Unknown:
-		j.gaps = append(j.gaps, nsinspect.Gap{
-			Subject: j.viewers[i] + ":" + a.Path, PID: a.Subject.PID, Fact: "looking it up by " + j.who(a.Subject), Error: verdict.Missing,
-		})
+	case verdict.Verdict == access.Unknown, verdict.Rule == access.RuleNameTooLong:
+		gap := nsinspect.Gap{Subject: j.viewers[i] + ":" + a.Path, PID: a.Subject.PID, Fact: "looking it up by " + j.who(a.Subject), Error: verdict.Missing}
+		if verdict.Rule == access.RuleNameTooLong { // whoever goes there in several steps may well find it open
+			gap.Error = "no system call takes a path that is so long"
+		}
+		j.gaps = append(j.gaps, gap)
 	case verdict.Errno != "ENOENT": // a device that is not there is not missed
 		j.add(j.refused(i, v, a, a.Walk, question{id: Traverse, what: "looking up", op: access.Operation{Op: access.OpLookup}}, &verdict))
 	}

@@ -117,6 +117,9 @@ func lookAt(fd int, name string) (opened, error) {
 		return opened{}, err
 	}
 	where, err := fdPath(fd)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
 	return opened{st: st, path: where}, err
 }
 
@@ -145,7 +148,11 @@ func (w *Walker) fromCwd(ctx context.Context, ask *Ask, table int) (string, erro
 			return "", &fs.PathError{Op: "open", Path: link, Err: err}
 		}
 		defer unix.Close(fd)
-		return fdPath(fd)
+		text, err := fdPath(fd)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", link, err)
+		}
+		return text, err
 	})
 	if err != nil {
 		return "", err

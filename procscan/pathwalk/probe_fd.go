@@ -23,11 +23,11 @@ func (p *probe) fd() int {
 // fdText is [fdPath] of an open file.
 func (p *probe) fdText(fd int) (string, error) {
 	k, err := unix.Readlinkat(p.fd(), strconv.Itoa(fd), p.buf[:maxPath])
+	if errors.Is(err, unix.ENAMETOOLONG) || k == maxPath {
+		err = errTooFar
+	}
 	if err != nil {
 		return "", err
-	}
-	if k == maxPath {
-		return "", unix.ENAMETOOLONG
 	}
 	return string(p.buf[:k]), nil
 }

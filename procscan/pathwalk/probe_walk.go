@@ -1,6 +1,7 @@
 package pathwalk
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/nsview/nsview/nsinspect/access"
@@ -77,7 +78,7 @@ func (r *trail) start(relative bool) (bool, error) {
 		return false, err
 	}
 	if r.rootText, err = r.p.fdText(r.root); err != nil {
-		return false, err
+		return false, fmt.Errorf("%s/root: %w", r.task.held.Name(), err)
 	}
 	if err := r.toRoot(strings.Trim(r.w.Path, "/") == ""); err != nil {
 		return false, err
@@ -91,7 +92,7 @@ func (r *trail) start(relative bool) (bool, error) {
 	}
 	text, err := r.p.fdText(r.at)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%s/cwd: %w", r.task.held.Name(), err)
 	}
 	r.base = "/"
 	cwd, err := r.look(r.at, text, false)

@@ -2,6 +2,7 @@ package pathwalk
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -140,10 +141,18 @@ func typeName(mode uint32) string {
 
 func (s *stat) raw() *nsinspect.RawIDs { return &nsinspect.RawIDs{UID: s.uid, GID: s.gid} }
 
+// errTooFar says that the kernel does not tell where a file is: the text of a link in /proc has to fit in a page. Such a file
+// is reached by several steps only, of which none is longer than PATH_MAX.
+var errTooFar = fmt.Errorf("its path from the root is longer than the %d bytes that the kernel tells", maxPath-1)
+
 // fdPath is where the kernel says that an open file is: from the root of this process, or from the root of the mount
 // namespace for a file in another one. The name of a file that was removed ends in " (deleted)".
 func fdPath(fd int) (string, error) {
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	text, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		err = errTooFar
+	}
+	return text, err
 }
 
 // absent reports whether err says that there is no such file.

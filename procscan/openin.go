@@ -78,8 +78,13 @@ func (r *Root) Fd() int { return r.fd }
 // A final symbolic link is followed unless flags have O_NOFOLLOW. resolve adds to RESOLVE_IN_ROOT and
 // RESOLVE_NO_MAGICLINKS. The caller closes the descriptor.
 func (r *Root) OpenPath(path string, flags int, resolve uint64) (int, error) {
+	return r.open(path, unix.O_PATH|flags, resolve)
+}
+
+// open opens a path below r. What is opened for more than looking at is to be known to be a directory, see OpenPath.
+func (r *Root) open(path string, flags int, resolve uint64) (int, error) {
 	how := unix.OpenHow{
-		Flags:   uint64(unix.O_PATH | unix.O_CLOEXEC | flags),
+		Flags:   uint64(unix.O_CLOEXEC | flags),
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
 	}
 	// EAGAIN: something was renamed or mounted meanwhile and the kernel cannot swear that ".." stays inside.
@@ -113,6 +118,33 @@ func (r *Root) Lacks(path string) bool {
 		_ = unix.Close(fd)
 	}
 	return errors.Is(err, unix.ENOENT)
+}
+
+// Names lists what is in a directory, in no order and not more than limit. resolve is that of OpenPath.
+func (r *Root) Names(dir string, resolve uint64, limit int) ([]string, error) {
+	fd, err := r.open(dir, unix.O_RDONLY|unix.O_DIRECTORY, resolve)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var (
+		names []string
+		buf   [4 << 10]byte
+	)
+	for len(names) < limit {
+		n, err := unix.ReadDirent(fd, buf[:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return names, &fs.PathError{Op: "readdirent", Path: r.name + dir, Err: err}
+		}
+		if n == 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buf[:n], limit-len(names), names)
+	}
+	return names, nil
 }
 
 // ReadFile reads a regular file of at most limit bytes. Anything else that stands there is an error, and so is a longer

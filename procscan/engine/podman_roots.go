@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"path"
 	"slices"
@@ -153,6 +154,9 @@ func podmanConfig(e *Evidence, name string, uid uint32) *File {
 
 // expandUser replaces $HOME, $USER and $UID, as containers/storage does.
 func expandUser(e *Evidence, dir string, uid uint32) string {
+	if !strings.Contains(dir, "$") {
+		return dir
+	}
 	home, name := "", ""
 	if u := e.user(uid); u != nil {
 		home, name = u.Home, u.Name
@@ -162,23 +166,26 @@ func expandUser(e *Evidence, dir string, uid uint32) string {
 
 // tomlString is a string in a table of a TOML file, "" when it is not set on a line of its own.
 func tomlString(data []byte, table, key string) string {
-	in := ""
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			in = strings.Trim(line, "[] \t")
+	in := false
+	for line := range bytes.Lines(data) { // not of a string: files that are all comments have 24 kB and are asked often
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] == '[' {
+			in = string(bytes.Trim(line, "[] \t")) == table
 			continue
 		}
-		name, value, ok := strings.Cut(line, "=")
-		if !ok || in != table || strings.TrimSpace(name) != key {
+		if !in || !bytes.HasPrefix(line, []byte(key)) {
 			continue
 		}
-		value = strings.TrimSpace(value)
-		if value == "" || value[0] != '"' && value[0] != '\'' {
+		name, value, ok := bytes.Cut(line, []byte("="))
+		if !ok || string(bytes.TrimSpace(name)) != key {
+			continue
+		}
+		value = bytes.TrimSpace(value)
+		if len(value) == 0 || value[0] != '"' && value[0] != '\'' {
 			return ""
 		}
-		if end := strings.IndexByte(value[1:], value[0]); end >= 0 {
-			return value[1 : 1+end]
+		if end := bytes.IndexByte(value[1:], value[0]); end >= 0 {
+			return string(value[1 : 1+end])
 		}
 		return ""
 	}

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -229,22 +227,11 @@ func expand(ctx context.Context, root *procscan.Root, components []string) ([]st
 }
 
 func listDir(root *procscan.Root, dir string, resolve uint64) ([]string, error) {
-	fd, err := root.OpenPath(dir, unix.O_DIRECTORY, resolve)
+	names, err := root.Names(dir, resolve, maxMatches)
 	if err != nil {
-		return nil, refusedAt(err, dir)
+		return names, refusedAt(err, dir)
 	}
-	defer unix.Close(fd)
-	in, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, refusedAt(err, dir)
-	}
-	f := os.NewFile(uintptr(in), dir)
-	defer f.Close()
-	names, err := f.Readdirnames(maxMatches)
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	return names, err
+	return names, nil
 }
 
 func refusedAt(err error, name string) error {

@@ -66,7 +66,10 @@ func readUserFiles(hostRoot string) userFiles {
 		names, _ := listDir(root, dir, 0) // without the directory nobody has anything there
 		for _, name := range names {
 			number, ok := strings.CutPrefix(name, prefix)
-			if uid, err := strconv.ParseUint(number, 10, 32); ok && err == nil {
+			if !ok {
+				continue // nearly all that is in /tmp
+			}
+			if uid, err := strconv.ParseUint(number, 10, 32); err == nil {
 				found.uids = append(found.uids, uint32(uid))
 			}
 		}

@@ -27,9 +27,6 @@ const (
 
 // readNames fills Snapshot.Names: the host's users and groups, and those of every root that a process has.
 func (s *scanner) readNames(ctx context.Context) {
-	// The name service takes its time meanwhile.
-	host := make(chan nsinspect.NameTable, 1)
-	go func() { host <- s.hostNameTable() }()
 	roots, of, refused := s.nameRoots()
 	tables := make([]*nsinspect.NameTable, len(roots))
 
@@ -44,8 +41,9 @@ func (s *scanner) readNames(ctx context.Context) {
 			}
 		})
 	}
+	host := s.hostNameTable() // meanwhile: the name service takes its time
 	wg.Wait()
-	s.snap.Names = []nsinspect.NameTable{<-host}
+	s.snap.Names = []nsinspect.NameTable{host}
 	s.snap.Observer.Names = 0
 	for i, t := range tables {
 		if roots[i].table = -1; t != nil {

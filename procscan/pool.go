@@ -47,14 +47,14 @@ const (
 	argsGivenUp
 )
 
-func (s *scanner) readAll(ctx context.Context, pids []int) []nsinspect.Process {
+func (s *scanner) readAll(ctx context.Context, w *worker, pids []int) []nsinspect.Process {
 	p := &pool{
 		s: s, ctx: ctx, pids: pids,
 		rows: make([]nsinspect.Process, len(pids)), live: make([]bool, len(pids)), phase: make([]atomic.Int32, len(pids)),
 		done: make(chan *worker, maxWorkers),
 	}
 	if s.opts.Facts&Args == 0 {
-		return p.together(min(workers, len(pids)))
+		return p.together(w, min(workers, len(pids)))
 	}
 	running := map[*worker]int{} // for how many ticks it has been at the same command line
 	for range min(workers, len(pids)) {
@@ -74,13 +74,13 @@ func (s *scanner) readAll(ctx context.Context, pids []int) []nsinspect.Process {
 	return p.living()
 }
 
-// together reads with n workers, of which none can hang: this goroutine is one of them, so that there is a thread less to
-// start.
-func (p *pool) together(n int) []nsinspect.Process {
+// together reads with n workers, of which none can hang: this goroutine, with w, is one of them, so that there is a thread
+// less to start.
+func (p *pool) together(w *worker, n int) []nsinspect.Process {
 	for range n - 1 {
 		p.start()
 	}
-	p.work(p.newWorker())
+	p.work(w)
 	for range max(n, 1) {
 		p.s.addGaps((<-p.done).gaps)
 	}

@@ -61,7 +61,7 @@ func (s *scanner) readRows(ctx context.Context, w *worker) ([]nsinspect.Process,
 		why = fmt.Sprintf("it takes less time for %d processes", len(pids))
 	}
 	s.choose(SourceProc, why)
-	return s.readAll(ctx, pids), nil
+	return s.readAll(ctx, w, pids), nil
 }
 
 func (s *scanner) choose(source Source, why string) {

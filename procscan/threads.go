@@ -91,13 +91,14 @@ func (w *worker) tasks(dir int) ([]int, error) {
 
 // numericNames lists the entries of a directory of procfs that are numbers, about that many, sorted.
 func numericNames(fd, about int) ([]int, error) {
+	const perEntry = 32 // bytes of a linux_dirent64 with so short a name
 	var (
 		numbers = make([]int, 0, about)
 		names   []string
-		buf     [32 << 10]byte
+		buf     = make([]byte, min(4<<10+about*perEntry, 32<<10)) // no array: it would be zeroed, on a stack that has to grow for it
 	)
 	for {
-		n, err := unix.ReadDirent(fd, buf[:])
+		n, err := unix.ReadDirent(fd, buf)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -33,19 +33,28 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 		return s, err
 	}
 	defer a.progress("reading " + a.proc)()
+	// Nearly all that is made while the host is first read stays to the end. Who looks for garbage before that reads rows that are
+	// not there yet: two page faults more for each page of them, of which one has to wait for every processor.
+	first := !a.scanned
+	if a.scanned = true; first {
+		collectGarbageAt(400)
+	}
 	var chosen procscan.Choice
 	s, err := procscan.Scan(ctx, procscan.Options{
 		Proc: a.proc, HostRoot: a.hostRoot, Facts: facts, Source: procscan.Source(a.source), Chosen: &chosen, Programs: engine.Programs(),
 	})
+	switch {
+	case s != nil && len(s.Processes) >= manyProcesses:
+		// Most of the memory is what stays to the end now: room for as much again would only be the peak.
+		collectGarbageAt(50)
+	case first:
+		collectGarbageAt(100)
+	}
 	if err != nil && s == nil {
 		if a.source == string(procscan.SourceBPF) {
 			return nil, usageError("--source auto reads procfs where BPF cannot", "%w", err)
 		}
 		return nil, err
-	}
-	if len(s.Processes) >= manyProcesses && os.Getenv("GOGC") == "" {
-		// Most of the memory is what stays to the end now: room for as much again would only be the peak.
-		debug.SetGCPercent(50)
 	}
 	if a.verbose && a.source != "" {
 		a.warn("%s read the processes: %s", chosen.Source, chosen.Why)
@@ -63,6 +72,14 @@ func (a *app) snapshot(ctx context.Context, facts procscan.Fact) (*nsinspect.Sna
 
 // manyProcesses are those of a host whose snapshot takes most of nsview's memory.
 const manyProcesses = 5000
+
+// collectGarbageAt sets when garbage is looked for, as GOGC does: in percent of what was no garbage the last time, of 4 MB
+// before that. Whoever sets GOGC has the word.
+func collectGarbageAt(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
 
 // stored reads the snapshot of --from; "-" is stdin.
 func (a *app) stored() (*nsinspect.Snapshot, error) {

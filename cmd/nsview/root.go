@@ -57,6 +57,7 @@ type app struct {
 	source    string // --source, of the commands that have it
 	verbose   bool
 
+	scanned bool        // the host was read before
 	lasting bool        // endsPromptly has nothing to do
 	told    atomic.Bool // that it was interrupted
 	shown   *progress   // nil where nobody sees it

@@ -47,7 +47,7 @@ check: ## what CI holds besides the tests
 	go mod tidy -diff
 	go generate ./...
 	git diff --exit-code --stat
-	@if command -v shellcheck >/dev/null; then shellcheck procscan/trace/bpf/generate.sh .ci/run .ci/install .ci/test .ci/test-engines docs/demo.sh docs/guides/guides.sh packaging/tree packaging/build packaging/test; else echo "check: left out shellcheck, which is not installed"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck procscan/trace/bpf/generate.sh .ci/run .ci/install .ci/test .ci/test-engines docs/demo.sh docs/guides/guides.sh packaging/tree packaging/build packaging/test && shellcheck -s bash -e SC1003,SC2034,SC2154 cmd/nsview/complete_bash.sh; else echo "check: left out shellcheck, which is not installed"; fi
 
 lint: ## golangci-lint, slow to build
 	$(GOLANGCI) run ./...

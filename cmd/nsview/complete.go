@@ -225,18 +225,23 @@ func describeCompletion(root *cobra.Command) {
 	}
 	completion.Args = unknownCommand
 	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	if fish, _, err := completion.Find([]string{"fish"}); err == nil {
-		fish.RunE = func(cmd *cobra.Command, _ []string) error {
-			bare, err := cmd.Flags().GetBool("no-descriptions")
-			if err != nil {
-				return err
+	for shell := range shellMends() {
+		if cmd, _, err := completion.Find([]string{shell}); err == nil {
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+				bare, err := cmd.Flags().GetBool("no-descriptions")
+				if err != nil {
+					return err
+				}
+				return shellScript(cmd.OutOrStdout(), root, shell, !bare)
 			}
-			return fishCompletion(cmd.OutOrStdout(), root, !bare)
 		}
 	}
 	completion.Short = "print the completions for a shell"
 	completion.Long = `completion prints a script that teaches a shell the commands and flags of nsview, and lets it complete what is there:
-containers, paths inside a container after its name, operations, columns.`
+containers, paths inside a container after its name, operations, columns.
+
+Tests press TAB in bash (with bash-completion), zsh and fish. The script for PowerShell is the one that cobra makes for every
+program, and was never run here.`
 	completion.Example = `  source <(nsview completion bash)
   nsview completion bash > /etc/bash_completion.d/nsview
   nsview completion zsh > "${fpath[1]}/_nsview"

@@ -29,11 +29,14 @@ printf '%s\n' "${COMPREPLY[@]}"`,
 source <(nsview completion zsh)
 _describe() { print -rl -- ${(M)completions:#${words[CURRENT]}*} }
 words=(${(z)1}); [[ $1 == *" " ]] && words+=("")
-CURRENT=${#words}
+CURRENT=${#words} PREFIX=${words[-1]}
 _nsview`,
 	"fish": `nsview completion fish | source
 complete -C $argv[1]`,
 }
+
+// oddName has all that means something to a shell, within quotes too.
+const oddName = "it's \"q\" $HOME `touch pwned` !1 & (x) * {a,b} ~ #"
 
 // completionBox starts a container whose names are not made for shells, and returns a directory with nsview in it and the
 // environment that finds it there.
@@ -49,7 +52,7 @@ func completionBox(t *testing.T) (dir string, env []string) {
 	if err := os.Symlink(self, filepath.Join(dir, "nsview")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"only/inner", "only/.hidden", "two words", "co:lon", "$(touch pwned)", "semi;touch pwned", "`touch pwned`"} {
+	for _, name := range []string{"only/inner", "only/.hidden", "two words", "co:lon", "$(touch pwned)", "semi;touch pwned", "`touch pwned`", "twins/$(touch pwned)a", "twins/$(touch pwned)b", "odd/" + oddName, "blanks/a  b", "blanks/a b"} {
 		if err := os.MkdirAll(filepath.Join(dir, "data", name), 0o755); err != nil {
 			t.Fatal(err)
 		}

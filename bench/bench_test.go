@@ -28,6 +28,19 @@ func TestRatioIsOfTheMedians(t *testing.T) {
 	}
 }
 
+func TestRateIsOfTheMedian(t *testing.T) {
+	r := report{results: []result{
+		{row: row{name: "none"}},
+		{row: row{name: "slow", size: 10_000, unit: "steps", rate: 5000}, measured: measured{OurRuns: []run{{Wall: 1}, {Wall: 4 * time.Second}, {Wall: time.Hour}}}},
+		{row: row{name: "fast", size: 10_000, unit: "steps", rate: 5000}, measured: measured{OurRuns: []run{{Wall: 2 * time.Second}}}},
+	}}
+	want := "`nsview slow` answers 2,500 steps a second with one processor (to reach: 5,000 **missed**).\n" +
+		"`nsview fast` answers 5,000 steps a second with one processor (to reach: 5,000)."
+	if got := r.rates(); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
 func TestLimitIsThatOfTheSize(t *testing.T) {
 	at := map[int]float64{2000: 0.5, 20_000: 0.4}
 	for n, want := range map[int]float64{1000: 0, 2000: 0.5, 19_999: 0.5, 20_000: 0.4, 30_000: 0.4} {

@@ -93,7 +93,7 @@ func bench(ctx context.Context, o *options) error {
 	o.nsview = installed
 	r := &report{o: o}
 	var failed []error // what was measured is printed all the same
-	for _, group := range []func(context.Context, *options, *report) error{startRows, processRows, fileRows, traceRows} {
+	for _, group := range []func(context.Context, *options, *report) error{startRows, batchRow, processRows, fileRows, traceRows} {
 		failed = append(failed, group(ctx, o, r))
 		if err := ctx.Err(); err != nil {
 			return err

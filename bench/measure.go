@@ -28,6 +28,7 @@ type row struct {
 	slices int
 
 	wall, cpu float64 // the ratios that are to be reached, 0 for none
+	rate      float64 // of size, a second of our wall time, that is to be reached; 0 for none
 	memory    int64   // bytes that are not to be passed, 0 for none
 
 	// before prepares each run, outside of the time: it is what makes a cold file system cold.

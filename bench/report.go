@@ -96,7 +96,7 @@ func (r *report) text() (string, error) {
 	if err := w.Flush(); err != nil {
 		return "", err
 	}
-	for _, text := range []string{r.growth(), r.projections()} {
+	for _, text := range []string{r.rates(), r.growth(), r.projections()} {
 		if text != "" {
 			fmt.Fprintf(&out, "\n%s\n", text)
 		}
@@ -134,6 +134,24 @@ func overMemory(r *result) string {
 		return " **more than " + megabytes(r.memory) + "**"
 	}
 	return ""
+}
+
+// rates are how much of a row's work is done in a second, where that is to be reached.
+func (r *report) rates() string {
+	var parts []string
+	for i := range r.results {
+		res := &r.results[i]
+		if res.rate == 0 {
+			continue
+		}
+		did, missed := float64(res.size)/median(res.OurRuns, wallOf), ""
+		if did < res.rate {
+			missed = " **missed**"
+		}
+		parts = append(parts, fmt.Sprintf("`nsview %s` answers %s %s a second with one processor (to reach: %s%s).",
+			res.name, thousands(int(did)), res.unit, thousands(int(res.rate)), missed))
+	}
+	return strings.Join(parts, "\n")
 }
 
 // growth is how CPU time a process grows with how many there are: 1 would be in proportion.

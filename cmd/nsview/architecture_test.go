@@ -18,6 +18,7 @@ const module = "github.com/nsview/nsview/"
 // not listed fails the test, so that a new one is placed on purpose.
 var mayImport = map[string][]string{
 	"bench":                               {},
+	"packaging/apk":                       {},
 	"packaging/sbomcheck":                 {},
 	"idmap":                               {},
 	"nsinspect":                           {"idmap"},

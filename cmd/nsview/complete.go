@@ -192,14 +192,14 @@ func completeFormats(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completi
 	return outputFormats(cmd), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeList offers names for a flag that takes several with commas between them, those that are not named yet.
+// completeList offers names for a flag that takes several with commas between them, those that are not named yet, each once.
 func completeList(names func() []string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		done := word[:strings.LastIndexByte(word, ',')+1]
 		taken := strings.Split(done, ",")
 		var offered []cobra.Completion
 		for _, name := range names() {
-			if !slices.Contains(taken, name) {
+			if !slices.Contains(taken, name) && !slices.Contains(offered, done+name) {
 				offered = append(offered, done+name)
 			}
 		}

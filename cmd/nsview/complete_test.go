@@ -97,6 +97,7 @@ func TestCompletionsInShells(t *testing.T) {
 				{"nsview ls -o ya", []string{"yaml"}, ""},
 				{"nsview help idm", []string{"idmapped-mounts"}, ""},
 				{"nsview map --to compl", []string{"compl-web"}, ""},
+				{"nsview map --from compl", []string{"compl-web"}, ""},
 				{"nsview diff compl-web hos", []string{"host"}, "compl"},
 			} {
 				args := []string{"-c", script, shell, tt.line}

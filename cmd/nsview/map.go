@@ -61,6 +61,10 @@ Exit status: 0 done, 1 a checked map would be refused, 2 usage or failure, 3 the
 	flags.StringSliceVar(&f.uid, "check", nil, "judge this line of a uid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	flags.StringSliceVar(&f.gid, "check-gid", nil, "judge this line of a gid_map, `INSIDE:OUTSIDE:COUNT`; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("to", a.completeTarget)
+	_ = cmd.RegisterFlagCompletionFunc("from", func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		targets, _ := a.completeTarget(cmd, args, word)
+		return targets, cobra.ShellCompDirectiveDefault // or a file
+	})
 	a.outputFlags(cmd, func() []string { return append(translationTable(&nsinspect.MapReport{}).Columns(), mapColumns()...) }, "table", "wide", "json")
 	return cmd
 }

@@ -42,15 +42,16 @@ __nsview_quoted()
     REPLY=$text
 }
 
-# Fills COMPREPLY with the completions that continue what is typed. A name may be any container's: what is put on the command
-# line is always quoted, also the beginning that several names share, or the next completion would execute a name.
+# Fills COMPREPLY with the completions that continue what is typed, each once. A name may be any container's: what is put on
+# the command line is always quoted, also the beginning that several names share, or the next completion would execute a name.
 __nsview_handle_completion_types()
 {
-    local tab=$'\t' line name prefix='' quoted=() several=() longest=0 REPLY
+    local tab=$'\t' line name prefix='' seen=$'\n' quoted=() several=() longest=0 REPLY
 
     for line in "${completions[@]}"; do
         name=${line%%"$tab"*}
-        [[ $name == "$typed"* ]] || continue
+        [[ $name == "$typed"* && $seen != *$'\n'"$name"$'\n'* ]] || continue
+        seen+=$name$'\n'
         if [[ ${#several[@]} = 0 ]]; then
             prefix=$name
         fi
@@ -71,8 +72,13 @@ __nsview_handle_completion_types()
         COMPREPLY=("$REPLY" "${quoted[@]}")
         return
     fi
-    # They are listed as they are, and what they share would replace what is typed. With a blank among them that is nothing.
+    # They are listed as they are, and readline puts what they share in the place of what is typed, as it is. If that is another
+    # text, a blank is listed too, with which they share nothing.
     COMPREPLY=("${several[@]}")
     __nsview_format_comp_descriptions "$longest"
-    [[ $raw == "$typed" ]] || COMPREPLY+=(' ')
+    prefix=${COMPREPLY[0]}
+    for line in "${COMPREPLY[@]}"; do
+        while [[ $line != "$prefix"* ]]; do prefix=${prefix%?}; done
+    done
+    [[ $prefix == "$raw" ]] || COMPREPLY+=(' ')
 }

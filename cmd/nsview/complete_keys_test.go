@@ -69,6 +69,8 @@ func TestCompletionByKey(t *testing.T) {
 				// What two names begin with is put on the line first.
 				{"nsview access compl-web /mnt/data/twins/\tb\t opent\t", "WORD</mnt/data/twins/$(touch pwned)b/>WORD<opentrunc>"},
 				{"nsview access compl-web /mnt/data/od\t\t opent\t", "WORD</mnt/data/odd/" + oddName + "/>WORD<opentrunc>"},
+				// It looks as if a flag were in it.
+				{"nsview access compl-web /mnt/data/x-\tin\t opent\t", "WORD</mnt/data/x-$(touch pwned)=/inner/>WORD<opentrunc>"},
 				{`nsview access compl-web /mnt/data/blanks/a\ \ ` + "\t opent\t", "WORD</mnt/data/blanks/a  b/>WORD<opentrunc>"},
 				// A quote is open. Where Q stands it is closed, by bash itself.
 				{`nsview access "compl-w` + "\t /mnt/data/two\t opent\t", "WORD<compl-web>WORD</mnt/data/two words/>WORD<opentrunc>"},
@@ -109,6 +111,41 @@ func TestCompletionByKey(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What bash lists is never put on the line unquoted: not what the descriptions of names share, nor what a name shares with
+// the description of another.
+func TestCompletionListsInBash(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	proctest.Need(t, "bash", err == nil, "its completions are asked")
+	const script = `source <(nsview completion bash)
+_init_completion() { cur=${COMP_WORDS[COMP_CWORD]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; }
+compopt() { :; }
+nsview() { cat; }
+COMP_WORDS=(nsview ps "$1") COMP_CWORD=2 COMP_TYPE=9
+__start_nsview
+printf '<%s>\n' "${COMPREPLY[@]}"`
+	for _, tt := range []struct {
+		typed, offered string
+		want           []string
+	}{
+		{"w", "web\t$(a)x\nweb\t$(a)y", []string{"web"}},
+		{"web", "web\t$(a)x\nweb  ($(a)x\tz", []string{"web          ($(a)x)", "web  ($(a)x  (z)", " "}},
+		{"we", "web\t1\nwest\t2", []string{"web   (1)", "west  (2)"}},
+		{"w", "web\t1\nwest\t2", []string{"we", "web", "west"}},
+		{"/x/", "/x/$(a)b\n/x/$(a)c", []string{`/x/\$\(a\)`, `/x/\$\(a\)b`, `/x/\$\(a\)c`}},
+		{`"/x/`, "/x/$(a)b\n/x/$(a)c", []string{`/x/\$(a)`, `/x/\$(a)b`, `/x/\$(a)c`}},
+		{"'/x/", "/x/$(a)b\n/x/$(a)'c", []string{"/x/$(a)", "/x/$(a)b", `/x/$(a)'\''c`}},
+		{`/x/\$`, "/x/$a\n/x/$b", []string{"/x/$a", "/x/$b", " "}},
+	} {
+		cmd := exec.Command(bash, "--norc", "-c", script, "bash", tt.typed)
+		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "COLUMNS=200")
+		cmd.Stdin = strings.NewReader(tt.offered + "\n:4\n")
+		out, err := cmd.CombinedOutput()
+		if want := "<" + strings.Join(tt.want, ">\n<") + ">\n"; err != nil || string(out) != want {
+			t.Errorf("%q of %q: %v\n%s\nwant\n%s", tt.typed, tt.offered, err, out, want)
+		}
 	}
 }
 

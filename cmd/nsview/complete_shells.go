@@ -27,7 +27,9 @@ var bashFunctions string
 // is typed of a word with a backslash or a quote in it was taken with them, so nothing continued it.
 //
 // The one for zsh takes the words apart at blanks and puts them together again with one, also where a name has two. What is
-// typed of the last is in variables of its own, with backslashes where a quote was opened within the word.
+// typed of the last is in variables of its own, with backslashes where a quote was opened within the word. And it took whatever
+// stands between a - and a = in a name for a flag, and evaluated it: a container's directory x-$(COMMAND)=. So did the one for
+// fish, which then continued no such name.
 func shellMends() map[string][]scriptMend {
 	return map[string][]scriptMend{
 		"bash": {
@@ -47,6 +49,7 @@ func shellMends() map[string][]scriptMend {
 			{from: "__nsview_handle_completion_types() {\n", through: "\n}\n", right: bashFunctions},
 		},
 		"zsh": {
+			{from: `"${lastParam}" =~ '-.*='`, right: `"${lastParam}" =~ '^--?[[:alnum:]-]+='`},
 			{from: `words=("${=words[1,CURRENT]}")`, right: `words=("${(@)words[1,CURRENT-1]}" "${IPREFIX}${QIPREFIX}${PREFIX}${compstate[quote]}")`},
 		},
 		"fish": {
@@ -60,6 +63,7 @@ func shellMends() map[string][]scriptMend {
     end
 `,
 			},
+			{from: `string match -r -- '-.*=' "$lastArg"`, right: `string match -r -- '^--?[[:alnum:]-]+=' "$lastArg"`},
 			{from: " $args[2..-1] $lastArg", right: " $before $lastArg"},
 			{from: "(commandline -t | string escape --style=regex)", right: "(__nsview_word | string escape --style=regex)"},
 			{

@@ -52,7 +52,7 @@ func completionBox(t *testing.T) (dir string, env []string) {
 	if err := os.Symlink(self, filepath.Join(dir, "nsview")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"only/inner", "only/.hidden", "two words", "co:lon", "$(touch pwned)", "semi;touch pwned", "`touch pwned`", "twins/$(touch pwned)a", "twins/$(touch pwned)b", "odd/" + oddName, "blanks/a  b", "blanks/a b"} {
+	for _, name := range []string{"only/inner", "only/.hidden", "two words", "co:lon", "$(touch pwned)", "semi;touch pwned", "`touch pwned`", "x-$(touch pwned)=/inner", "twins/$(touch pwned)a", "twins/$(touch pwned)b", "odd/" + oddName, "blanks/a  b", "blanks/a b"} {
 		if err := os.MkdirAll(filepath.Join(dir, "data", name), 0o755); err != nil {
 			t.Fatal(err)
 		}

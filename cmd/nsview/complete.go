@@ -240,8 +240,8 @@ func describeCompletion(root *cobra.Command) {
 	completion.Long = `completion prints a script that teaches a shell the commands and flags of nsview, and lets it complete what is there:
 containers, paths inside a container after its name, operations, columns.
 
-Tests press TAB in bash (with bash-completion), zsh and fish. The script for PowerShell is the one that cobra makes for every
-program, and was never run here.`
+Tests press TAB in bash (with bash-completion), zsh and fish. The script for PowerShell, which cobra makes but for one line,
+was never run here.`
 	completion.Example = `  source <(nsview completion bash)
   nsview completion bash > /etc/bash_completion.d/nsview
   nsview completion zsh > "${fpath[1]}/_nsview"

@@ -151,6 +151,9 @@ printf '<%s>\n' "${COMPREPLY[@]}"`
 
 // A script that cobra makes in another way is not handed out unseen, and of what is known to be wrong nothing is left in it.
 func TestCompletionsAreMended(t *testing.T) {
+	if n := len(shellMends()); n != 4 {
+		t.Errorf("the scripts of %d shells are looked at, there are four", n)
+	}
 	for shell, mends := range shellMends() {
 		for _, bare := range []string{"--no-descriptions=false", "--no-descriptions"} {
 			script := string(answer(t, "completion", shell, bare))

@@ -22,6 +22,8 @@ var bashFunctions string
 // The one for bash puts the beginning that several names share on the command line as it is, and evaluates the line at the
 // next TAB: a container with the files $(COMMAND)a and $(COMMAND)b had that command run by whoever listed them.
 //
+// So does the one for PowerShell where TAB completes as in bash, which is what it does on Linux; with the descriptions.
+//
 // The one for fish has fish evaluate the words before the cursor, after fish took their quotes away: a path that a
 // container calls $(COMMAND), which a completion had put there well quoted, would run that command at the next TAB. And what
 // is typed of a word with a backslash or a quote in it was taken with them, so nothing continued it.
@@ -51,6 +53,12 @@ func shellMends() map[string][]scriptMend {
 		"zsh": {
 			{from: `"${lastParam}" =~ '-.*='`, right: `"${lastParam}" =~ '^--?[[:alnum:]-]+='`},
 			{from: `words=("${=words[1,CURRENT]}")`, right: `words=("${(@)words[1,CURRENT-1]}" "${IPREFIX}${QIPREFIX}${PREFIX}${compstate[quote]}")`},
+		},
+		"powershell": {
+			{
+				from:  "$CompletionText = \"$($comp.Name)$Description\"\n",
+				right: "$CompletionText = $($comp.Name.TrimEnd(' ') | __nsview_escapeStringWithSpecialChars)\n",
+			},
 		},
 		"fish": {
 			{
@@ -96,6 +104,12 @@ func shellScript(w io.Writer, root *cobra.Command, shell string, descriptions bo
 		}
 	case "fish":
 		err = root.GenFishCompletion(&b, descriptions)
+	case "powershell":
+		if descriptions {
+			err = root.GenPowerShellCompletionWithDesc(&b)
+		} else {
+			err = root.GenPowerShellCompletion(&b)
+		}
 	}
 	if err != nil {
 		return err

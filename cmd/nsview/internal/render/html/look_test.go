@@ -13,15 +13,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// opens writes a page of that many processes and opens it.
-func (b *browser) opens(t *testing.T, processes int) {
+// opens writes a page and opens it.
+func (b *browser) opens(t *testing.T, p *Page) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.html")
 	f, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := testPage(processes).Write(f); err != nil {
+	if err := p.Write(f); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -75,7 +75,7 @@ const faint = `(() => {
 // Every text can be read, in light and in dark, and nothing moves.
 func TestPageContrast(t *testing.T) {
 	b := openBrowser(t)
-	b.opens(t, 100)
+	b.opens(t, testPage(100))
 	// Colours: a table of hostile names has all that a page can have.
 	for _, scheme := range []string{"light", "dark"} {
 		b.check(t, scheme, prefers(scheme))
@@ -97,7 +97,7 @@ func TestPageContrast(t *testing.T) {
 // the focus.
 func TestPageKeyboard(t *testing.T) {
 	b := openBrowser(t)
-	b.opens(t, 100)
+	b.opens(t, testPage(100))
 	focused := func(expression string) string {
 		return `(e => ` + expression + `)(document.activeElement)`
 	}
@@ -128,7 +128,7 @@ func TestPageKeyboard(t *testing.T) {
 // A key typed into the search of 20,000 processes is answered at once: 100 ms is what a person takes for that.
 func TestPageFilterTime(t *testing.T) {
 	b := openBrowser(t)
-	b.opens(t, 20_000)
+	b.opens(t, testPage(20_000))
 	const search = `(() => {
 	  const search = document.getElementById("search"), form = document.querySelector(".filters"), took = [];
 	  for (const word of ["w", "wo", "worker-1", "worker-19", "app 33", ""]) {

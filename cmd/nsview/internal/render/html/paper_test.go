@@ -21,7 +21,7 @@ func TestPageOnPaper(t *testing.T) {
 	p := testPage(3000)
 	p.Tables = []Table{{
 		ID: "containers", Title: "Containers", Header: []string{"CONTAINER", "IMAGE", "STATE", "PID", "PROCESSES", "UIDS", "GIDS", "VOLUMES"},
-		Rows: [][]string{{"docker:web", "busybox", "running", "7826", "1", "all", "all", "/srv/volumes/of/containers/web:/var/www/html,/srv/volumes/shared-by-all:/shared"}},
+		Rows: [][]string{{"docker:mariadb", "busybox", "running", "7826", "1", "all", "all", "/srv/volumes/of/containers/web:/var/www/html,/srv/volumes/shared-by-all:/shared"}},
 	}}
 	b := openBrowser(t)
 	b.opens(t, p)

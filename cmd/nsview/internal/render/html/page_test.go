@@ -255,6 +255,8 @@ func TestPageInChromium(t *testing.T) {
 	// A phone, dark: nothing is wider than the screen.
 	b.check(t, "a phone", chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile), prefers("dark"))
 	b.wants(t, `document.documentElement.scrollWidth <= 360`)
+	// What stands above the columns of a table stands before each cell there.
+	b.wants(t, `getComputedStyle(document.querySelector("table.plain td:nth-child(2)"), "::before").content === '"IMAGE "'`)
 	b.wants(t, `getComputedStyle(document.body).backgroundColor === "rgb(23, 24, 28)" && getComputedStyle(document.body).color === "rgb(230, 230, 234)"`)
 	b.wants(t, `getComputedStyle(document.querySelector(".ns-pic")).color === "rgb(230, 230, 234)"`)
 

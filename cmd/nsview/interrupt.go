@@ -102,7 +102,8 @@ func (a *app) endsPromptly(ctx context.Context, waits bool) {
 		if !i.came.Load() {
 			return
 		}
-		i.bound(func() { _ = a.interrupted(ctx) })
+		// Whether that will be a part or all of it, the command knows when it is done.
+		i.bound(func() { a.warn("interrupted, about to print what is known") })
 		a.sayInterrupted(i)
 		a.shown.wipe()
 		os.Exit(exitInterrupted)

@@ -66,7 +66,7 @@ soak: ## ask the kernel 100,000 questions that the access engine answers, carry 
 	NSVIEW_SOAK_N=$${NSVIEW_SOAK_N:-100000} NSVIEW_SOAK_FIXES=$${NSVIEW_SOAK_FIXES:-2000} go test -count 1 -timeout 30m -run AgainstKernel -v ./procscan/pathwalk
 
 stress: ## thousands of containers, mount namespaces, mounts, a fork bomb, a directory of 1,000,000 files: the whole sizes of what make test has few of (as root; some 10 minutes, 6 GB)
-	NSVIEW_STRESS=1 go test -count 1 -timeout 40m -v ./cmd/nsview -run 'TestCrowds|TestForkBomb|TestHugeDirectory|TestDeepTree|TestNoPIDsLeft|TestInterrupted'
+	NSVIEW_STRESS=1 go test -count 1 -timeout 40m -v ./cmd/nsview -run 'TestCrowds|TestForkBomb|TestHugeDirectory|TestDeepTree|TestNoPIDsLeft|TestPIDMaxReached|TestPathsBeyondPathMax|TestInterrupted'
 
 BENCH ?= -sizes 1000,2000,20000 -files 1000000
 bench: build ## compare with ps, lsns, find, unshare and bwrap and write docs/performance.md (as root; BENCH='-sizes 2000' is short)

@@ -122,6 +122,8 @@ func crowd(args []string) error {
 		err = errors.Join(longPaths(args[2], args[3]), unix.Chroot("."))
 	case "bomb":
 		err = bomb(n)
+	case "pids":
+		_, err = fill(n)
 	case "full":
 		return full(n, args[3:])
 	default:
@@ -237,23 +239,36 @@ func limitPIDs(n int) error {
 	return os.WriteFile("/proc/sys/kernel/pid_max", []byte(strconv.Itoa(n)), 0)
 }
 
-// full fills a PID namespace up to a pid_max of its own, but for room PIDs, and runs a command in it.
-func full(room int, command []string) error {
-	if err := limitPIDs(400); err != nil {
-		return err
+// fill makes processes in a PID namespace up to a pid_max of its own.
+func fill(limit int) ([]int, error) {
+	if err := limitPIDs(limit); err != nil {
+		return nil, err
 	}
 	var pids []int
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	for {
 		pid, err := forked(0)
 		if errors.Is(err, unix.EAGAIN) {
-			break
+			return pids, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		pids = append(pids, pid)
+	}
+}
+
+// full fills a PID namespace up to the pid_max that the first of args says, but for room PIDs, and runs a command in it,
+// the rest of args.
+func full(room int, args []string) error {
+	limit, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	pids, err := fill(limit)
+	if err != nil {
+		return err
 	}
 	for _, pid := range pids[len(pids)-room:] { // those below 300 are given once only (RESERVED_PIDS)
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
@@ -263,7 +278,7 @@ func full(room int, command []string) error {
 			return err
 		}
 	}
-	err := cmd.Run()
+	err = cmd.Run()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
 	}

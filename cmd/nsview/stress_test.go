@@ -132,16 +132,7 @@ func TestForkBomb(t *testing.T) {
 		if o.code != exitOK {
 			t.Fatalf("status %d: %.500s", o.code, o.complaints)
 		}
-		mine := map[int]bool{}
-		for line := range strings.Lines(string(o.out)) {
-			var pid, ppid int
-			if _, err := fmt.Sscan(line, &pid, &ppid); err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-			if ppid == steady {
-				mine[pid] = true
-			}
-		}
+		mine := shownChildren(t, o, steady)
 		if gaps := strings.Count(o.complaints, "\n"); gaps > 100 {
 			t.Errorf("ps %v: %d lines of what could not be read: %.500s", args, gaps, o.complaints)
 		}
@@ -222,21 +213,28 @@ func TestNoPIDsLeft(t *testing.T) {
 	needPIDLimit(t)
 	for _, room := range []int{12, 8, 6, 4, 2, 1} {
 		for _, command := range []string{"ps -A --source proc", "ns", "owner /etc/passwd", "doctor"} {
-			cmd := exec.Command("crowd", append([]string{"full", strconv.Itoa(room), t.TempDir(), "nsview"}, strings.Fields(command)...)...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-			var out, complaints bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &complaints
-			timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
-			_ = cmd.Run()
-			timer.Stop()
-			code := cmd.ProcessState.ExitCode()
-			switch noThread := strings.Contains(complaints.String(), "failed to create new OS thread"); {
-			case code < 0:
-				t.Errorf("room for %d: %s did not end in a minute", room, command)
-			case room >= 12 && (code == exitFailure || out.Len() == 0), code == exitFailure && !noThread:
-				t.Errorf("room for %d: %s: status %d: %.300s", room, command, code, complaints.String())
-			}
-			t.Logf("room for %d: %s: status %d, %d bytes; %.100s", room, command, code, out.Len(), complaints.String())
+			inFull(t, 400, room, command)
 		}
 	}
+}
+
+// inFull runs nsview in a PID namespace that is full but for room PIDs, and is what it printed.
+func inFull(t *testing.T, limit, room int, command string) string {
+	t.Helper()
+	cmd := exec.Command("crowd", append([]string{"full", strconv.Itoa(room), t.TempDir(), strconv.Itoa(limit), "nsview"}, strings.Fields(command)...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	timer := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Run()
+	timer.Stop()
+	code := cmd.ProcessState.ExitCode()
+	switch noThread := strings.Contains(complaints.String(), "failed to create new OS thread"); {
+	case code < 0:
+		t.Errorf("room for %d: %s did not end in 5 minutes", room, command)
+	case room >= 12 && (code == exitFailure || out.Len() == 0), code == exitFailure && !noThread:
+		t.Errorf("room for %d: %s: status %d: %.300s", room, command, code, complaints.String())
+	}
+	t.Logf("room for %d: %s: status %d, %d bytes; %.100s", room, command, code, out.Len(), complaints.String())
+	return out.String()
 }

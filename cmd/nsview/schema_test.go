@@ -279,8 +279,16 @@ func validSARIF(_ string, out io.Reader) error {
 	return schema.Validate(log)
 }
 
+// uncheckedEnv is set where nsview is to take no more memory and time than it does: to check its JSON takes several times as
+// much.
+const uncheckedEnv = "NSVIEW_TEST_UNCHECKED"
+
 // checkedMain is nsview for the scripts: whatever it prints as JSON or SARIF, in any script, must be what the schema says.
 func checkedMain() {
+	if os.Getenv(uncheckedEnv) != "" {
+		main()
+		return
+	}
 	asked := func(words ...string) bool {
 		return slices.ContainsFunc(os.Args, func(arg string) bool { return slices.Contains(words, arg) })
 	}

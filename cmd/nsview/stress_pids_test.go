@@ -36,7 +36,7 @@ func pidMaxOutside(t *testing.T, limit int) {
 	}
 	for _, command := range []string{"ps -A -o json", "ns -o json", "containers", "owner /etc/passwd", "doctor", "snapshot"} {
 		o := narrowly(t, strings.Fields(command)...)
-		if o.code < 0 || o.code == exitFailure || len(o.out) == 0 || o.peak > 400<<10 {
+		if o.code < 0 || o.code == exitFailure || len(o.out) == 0 || o.peak > 150<<10 {
 			t.Errorf("%s: status %d, %d bytes, %d MB: %.300s", command, o.code, len(o.out), o.peak>>10, o.complaints)
 		}
 		if n := bytes.Count(o.out, []byte(`"comm": "crowd"`)); command == "snapshot" && n < len(want) {

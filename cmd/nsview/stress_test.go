@@ -30,6 +30,7 @@ type outcome struct {
 func narrowly(t *testing.T, args ...string) *outcome {
 	t.Helper()
 	cmd := exec.Command("sh", append([]string{"-c", `ulimit -n 256; exec nsview "$@"`, "sh"}, args...)...)
+	cmd.Env = append(os.Environ(), uncheckedEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints

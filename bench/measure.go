@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // row is one comparison: the same work by nsview and by a peer.
@@ -126,7 +124,7 @@ func timed(ctx context.Context, argv []string) (run, error) {
 	if err := cmd.Start(); err != nil {
 		return run{}, err
 	}
-	unread := drain(out)
+	_, unread := io.Copy(io.Discard, out)
 	err = cmd.Wait()
 	took := run{Wall: time.Since(begin)}
 	if unread != nil {
@@ -141,39 +139,6 @@ func timed(ctx context.Context, argv []string) (run, error) {
 	}
 	took.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	return took, nil
-}
-
-// drain takes what comes through a pipe away without copying it, so that a row measures who writes and not who reads.
-func drain(out io.Reader) error {
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	pipe, ok := out.(syscall.Conn)
-	if !ok {
-		return errors.New("not a pipe")
-	}
-	conn, err := pipe.SyscallConn()
-	if err != nil {
-		return err
-	}
-	for {
-		var n int64
-		var failed error
-		err := conn.Read(func(fd uintptr) bool {
-			n, failed = unix.Splice(int(fd), nil, int(null.Fd()), nil, 1<<20, 0)
-			return !errors.Is(failed, unix.EAGAIN)
-		})
-		switch {
-		case err != nil:
-			return err
-		case failed != nil && !errors.Is(failed, unix.EINTR):
-			return failed
-		case failed == nil && n == 0:
-			return nil
-		}
-	}
 }
 
 // quartiles are the first, the median and the third.

@@ -183,7 +183,7 @@ func (r *report) growth() string {
 }
 
 // projections are what the largest hosts would take, in proportion to what was measured: processes by the slope between
-// the smallest and the largest population, files by the time of each.
+// the two largest populations, since a small one may be read in another way, files by the time of each.
 func (r *report) projections() string {
 	const manyProcesses, manyFiles = 1e6, 1e9
 	bySize := map[string][]*result{}
@@ -200,7 +200,7 @@ func (r *report) projections() string {
 	}
 	for _, name := range names {
 		list := bySize[name]
-		from, to := list[0], list[len(list)-1]
+		from, to := list[max(0, len(list)-2)], list[len(list)-1]
 		each := func(runs func(*result) []run) float64 {
 			return max(0, median(runs(to), wallOf)-median(runs(from), wallOf)) / float64(to.size-from.size)
 		}

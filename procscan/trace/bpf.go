@@ -26,6 +26,7 @@ type BPF struct {
 	calls      map[uint32]fsCall // with Options.Denied
 	symbols    symbols
 	reader     *ringbuf.Reader
+	record     record    // the one that is decoded: events keep nothing of it
 	boot       time.Time // when the clock of the records was 0
 }
 

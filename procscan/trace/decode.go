@@ -70,7 +70,8 @@ const maxText = 1024
 
 // decode is the event of a record.
 func (b *BPF) decode(raw []byte) (*events.Event, error) {
-	r := record{calls: b.calls, symbols: b.symbols}
+	r := &b.record
+	*r = record{calls: b.calls, symbols: b.symbols}
 	const n = int(unsafe.Sizeof(r.header))
 	if len(raw) < n {
 		return nil, fmt.Errorf("decode a record of %d bytes: its header has %d", len(raw), n)

@@ -44,13 +44,21 @@ struct event {
 #define STRING 1024 /* with the NUL; longer ones are cut */
 #define CONTENT 4095
 
+/* The same, as it is kept while the call is going on: most are a path or a name, which takes less to copy. */
+#define SHORT 240
+struct given_short { char head[__builtin_offsetof(struct given, data)], data[SHORT]; };
+struct given_long { char head[__builtin_offsetof(struct given, data)], data[CONTENT + 1]; };
+enum { GIVEN_SHORT = 1, GIVEN_LONG };
+
+/* A call that is going on. */
 struct pending {
 	u64 args[6];
 	u64 file; /* of a write: the struct file, which may be gone when the call returns */
 	u32 nr, map; /* map: which of the id map files a write is to */
-	u32 ns, given; /* ns: the namespace that a descriptor among the arguments stands for; given: which map has what it was given */
+	u32 ns, kept; /* ns: the namespace that a descriptor among the arguments stands for; kept: where what it was given is, 0 where that is to be read at the return */
 	struct nsset before;
 	char comm[16];
+	struct given_short given;
 };
 
 struct {
@@ -66,6 +74,15 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
+/* A place for a call, one for each of the two programs that begin one. */
+enum { AT_ENTRY, AT_RETURN };
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct pending);
+} beginning SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -73,17 +90,7 @@ struct {
 	__type(value, struct pending);
 } pending SEC(".maps");
 
-/* What those calls were given: most a path or a name, which takes less to copy. When they are full it is read at the return. */
-enum { GIVEN_SHORT = 1, GIVEN_LONG };
-#define SHORT 240
-struct given_short { char head[__builtin_offsetof(struct given, data)], data[SHORT]; };
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u32);
-	__type(value, struct given_short);
-} given_short SEC(".maps");
-struct given_long { char head[__builtin_offsetof(struct given, data)], data[CONTENT + 1]; };
+/* What those calls were given that is long. When it is full that is read at the return. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
@@ -107,13 +114,15 @@ static __always_inline void lose(u32 why)
 		*n += 1;
 }
 
-static __always_inline void read_ns(struct nsset *s, struct task_struct *t)
+/* read_ns reads the namespaces of a task, and is the number of its process in its own PID namespace. */
+static __always_inline u32 read_ns(struct nsset *s, struct task_struct *t)
 {
 	struct nsproxy *p = t->nsproxy;
-	struct pid *pid = BPF_CORE_READ(t, thread_pid);
-	u32 level = BPF_CORE_READ(pid, level);
+	u32 level = t->signal->pids[1]->level;
+	struct pid *pid = NULL;
 	struct upid up = {};
 
+	bpf_probe_read_kernel(&pid, sizeof(pid), &t->signal->pids[1]);
 	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
 			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
 	s->user = t->cred->user_ns->ns.inum;
@@ -126,16 +135,6 @@ static __always_inline void read_ns(struct nsset *s, struct task_struct *t)
 	s->cgroup = p->cgroup_ns->ns.inum;
 	s->time = p->time_ns->ns.inum;
 	s->time_children = p->time_ns_for_children->ns.inum;
-}
-
-/* innermost is the number of a process in its own PID namespace. */
-static __always_inline u32 innermost(struct pid *pid)
-{
-	u32 level = BPF_CORE_READ(pid, level);
-	struct upid up = {};
-
-	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
-			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
 	return up.nr;
 }
 
@@ -151,10 +150,9 @@ static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
 	e->kind = kind;
 	e->pid = t->tgid;
 	e->tid = t->pid;
-	e->inside = innermost(BPF_CORE_READ(t, signal, pids[1]));
 	e->ppid = t->real_parent->tgid;
 	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &t->comm);
-	read_ns(&e->after, t);
+	e->inside = read_ns(&e->after, t);
 	c = t->cred;
 	e->ids[0] = c->uid.val;
 	e->ids[1] = c->euid.val;
@@ -168,12 +166,17 @@ static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
 	return e;
 }
 
-/* A wake-up for each record would cost the traced more than the record does. */
+/*
+ * A wake-up for each record would cost the traced more than the record does. The reader looks by itself now and then: it is
+ * woken for each 256 kB that it has not read by then.
+ */
 static __always_inline void send(struct event *e, u32 size)
 {
-	u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= (256 << 10) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	u64 before = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA), after;
 
-	if (bpf_ringbuf_output(&events, e, HEADER + (size & (sizeof(e->given.data) - 1)), flags))
+	size = HEADER + (size & (sizeof(e->given.data) - 1));
+	after = before + size + BPF_RINGBUF_HDR_SZ;
+	if (bpf_ringbuf_output(&events, e, size, before >> 18 == after >> 18 ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP))
 		lose(LOST_FULL);
 }
 

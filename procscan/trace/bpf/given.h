@@ -67,35 +67,45 @@ static __always_inline u32 given_to(struct given *g, struct pending *p)
 	return 0;
 }
 
-/* keep_given keeps that for the return of the call, and is where; 0 where it is to be read then. */
-static __always_inline u32 keep_given(struct given *g, struct pending *p, u32 tid)
+/* keep_given keeps that for the return of the call. */
+static __always_inline void keep_given(struct pending *p, u32 tid)
 {
+	u32 kind = ENTRY;
+	struct event *e = bpf_map_lookup_elem(&scratch, &kind);
+	struct given *g;
+
+	if (!e)
+		return;
+	g = &e->given;
 	__builtin_memset(g, 0, __builtin_offsetof(struct given, data));
 	g->used = given_to(g, p);
 	if (!g->used || g->late)
-		return 0;
-	if (g->used <= SHORT)
-		return bpf_map_update_elem(&given_short, &tid, g, BPF_ANY) ? 0 : GIVEN_SHORT;
-	return bpf_map_update_elem(&given_long, &tid, g, BPF_ANY) ? 0 : GIVEN_LONG;
+		return;
+	if (g->used <= SHORT) {
+		__builtin_memcpy(&p->given, g, sizeof(p->given));
+		p->kept = GIVEN_SHORT;
+	} else if (!bpf_map_update_elem(&given_long, &tid, g, BPF_ANY)) {
+		p->kept = GIVEN_LONG;
+	}
 }
 
 /* add_given appends what the call was given, as it was at its entry, or else as it is now. */
 static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid)
 {
-	void *g = NULL;
+	void *g;
 	u32 off;
 
-	if (p->given == GIVEN_SHORT) {
-		g = bpf_map_lookup_elem(&given_short, &tid);
-		if (g)
-			bpf_probe_read_kernel(&e->given, sizeof(struct given_short), g);
-	} else if (p->given == GIVEN_LONG) {
-		g = bpf_map_lookup_elem(&given_long, &tid);
-		if (g)
-			bpf_probe_read_kernel(&e->given, sizeof(struct given_long), g);
-	}
-	if (g)
+	if (p->kept == GIVEN_SHORT) {
+		__builtin_memcpy(&e->given, &p->given, sizeof(p->given));
 		return e->given.used;
+	}
+	if (p->kept == GIVEN_LONG) {
+		g = bpf_map_lookup_elem(&given_long, &tid);
+		if (g) {
+			bpf_probe_read_kernel(&e->given, sizeof(struct given_long), g);
+			return e->given.used;
+		}
+	}
 	off = given_to(&e->given, p);
 	e->given.late = off != 0;
 	return off;

@@ -34,6 +34,7 @@ enum {
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0,
+	BPF_RINGBUF_HDR_SZ = 8,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

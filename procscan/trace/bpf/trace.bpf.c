@@ -30,9 +30,7 @@ static __always_inline void forget(u32 tid)
 		return;
 	if (p->map)
 		__sync_fetch_and_add(&map_writes, -1);
-	if (p->given == GIVEN_SHORT)
-		bpf_map_delete_elem(&given_short, &tid);
-	if (p->given == GIVEN_LONG)
+	if (p->kept == GIVEN_LONG)
 		bpf_map_delete_elem(&given_long, &tid);
 	bpf_map_delete_elem(&pending, &tid);
 }
@@ -58,10 +56,9 @@ int newtask(u64 *ctx)
 		e->nr = p->nr;
 	e->args[0] = flags;
 	e->before = e->after;
-	read_ns(&e->after, child);
-	e->x[0] = BPF_CORE_READ(child, tgid);
-	e->x[1] = innermost(BPF_CORE_READ(child, thread_pid));
-	e->x[2] = BPF_CORE_READ(child, real_parent, tgid);
+	e->x[0] = child->tgid;
+	e->x[1] = read_ns(&e->after, child);
+	e->x[2] = child->real_parent->tgid;
 	send(e, 0);
 	return 0;
 }
@@ -71,10 +68,9 @@ int exec(u64 *ctx)
 {
 	struct task_struct *t = (void *)ctx[0];
 	struct linux_binprm *b = (void *)ctx[2];
-	u32 old = ctx[1], tid = BPF_CORE_READ(t, pid), off = 0;
+	u32 old = ctx[1], tid = t->pid, off = 0;
 	struct pending *p;
 	struct event *e = new_event(t, EXEC);
-	struct mm_struct *mm;
 	u64 start;
 	long n;
 
@@ -92,12 +88,11 @@ int exec(u64 *ctx)
 		forget(tid);
 		bpf_map_delete_elem(&asked, &tid);
 	}
-	n = bpf_probe_read_kernel_str(e->given.data, STRING, BPF_CORE_READ(b, filename));
+	n = bpf_probe_read_kernel_str(e->given.data, STRING, b->filename);
 	if (n > 0)
 		off = e->given.len[0] = n;
-	mm = BPF_CORE_READ(t, mm);
-	start = BPF_CORE_READ(mm, arg_start);
-	e->x[0] = BPF_CORE_READ(mm, arg_end) - start;
+	start = t->mm->arg_start;
+	e->x[0] = t->mm->arg_end - start;
 	off = bytes(&e->given, off, 1, start, e->x[0]);
 	e->given.late = 0; /* nobody else has that memory yet */
 	send(e, off);
@@ -108,24 +103,20 @@ SEC("tp_btf/sched_process_exit")
 int on_exit(u64 *ctx)
 {
 	struct task_struct *t = (void *)ctx[0];
-	u32 tid = BPF_CORE_READ(t, pid);
-	struct signal_struct *s = BPF_CORE_READ(t, signal);
+	u32 tid = t->pid;
 	struct event *e;
 
 	forget(tid);
 	bpf_map_delete_elem(&asked, &tid);
-	if (BPF_CORE_READ(s, live.counter) > 0)
+	if (t->signal->live.counter > 0)
 		return 0;
 	e = new_event(t, EXIT);
 	if (!e)
 		return 0;
 	e->before = e->after;
-	if (BPF_CORE_READ(s, flags) & SIGNAL_GROUP_EXIT)
-		e->ret = BPF_CORE_READ(s, group_exit_code);
-	else
-		e->ret = BPF_CORE_READ(t, group_leader, exit_code);
+	e->ret = t->signal->flags & SIGNAL_GROUP_EXIT ? t->signal->group_exit_code : t->group_leader->exit_code;
 	/* The name of the process is its leader's. */
-	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &BPF_CORE_READ(t, group_leader)->comm);
+	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &t->group_leader->comm);
 	send(e, 0);
 	return 0;
 }
@@ -200,14 +191,27 @@ static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
 	return BPF_CORE_READ(f, f_inode, i_ino);
 }
 
-/* begin takes note of a call, and of the thread before it. */
-static __always_inline void begin(struct pending *p, struct task_struct *t, long nr, struct pt_regs *r, struct file *f, u32 map)
+/* begin takes note of a call, and of the thread before it. It is NULL for a write to anything but an id map. */
+static __always_inline struct pending *begin(u32 at, struct task_struct *t, long nr, struct pt_regs *r)
 {
-	__builtin_memset(p, 0, sizeof(*p));
+	struct file *f = NULL;
+	struct pending *p;
+	u32 map = 0;
+
+	if (is_write(nr)) {
+		f = file_of(t, first_arg(r));
+		map = map_file(f);
+		if (!map)
+			return NULL;
+	}
+	p = bpf_map_lookup_elem(&beginning, &at);
+	if (!p)
+		return NULL;
 	read_args(p->args, r);
 	p->nr = nr;
 	p->file = (u64)f;
 	p->map = map;
+	p->ns = p->kept = 0;
 	read_ns(&p->before, t);
 	bpf_probe_read_kernel(p->comm, sizeof(p->comm), &t->comm);
 	if (nr == NR_setns) {
@@ -218,6 +222,7 @@ static __always_inline void begin(struct pending *p, struct task_struct *t, long
 		if (attr[0] & MOUNT_ATTR_IDMAP)
 			p->ns = ns_of_fd(t, attr[3]);
 	}
+	return p;
 }
 
 SEC("tp_btf/sys_enter")
@@ -225,11 +230,9 @@ int enter(u64 *ctx)
 {
 	struct pt_regs *r = (void *)ctx[0];
 	long nr = ctx[1];
-	struct pending p;
 	struct task_struct *t;
-	struct file *f = NULL;
-	struct event *e;
-	u32 tid, map = 0, kind = ENTRY;
+	struct pending *p;
+	u32 tid;
 
 	if (!wanted(nr & ~0x40000000))
 		return 0;
@@ -240,23 +243,16 @@ int enter(u64 *ctx)
 	}
 	if (ignored(nr, r))
 		return 0;
-	if (is_write(nr)) {
-		f = file_of(t, first_arg(r));
-		map = map_file(f);
-		if (!map)
-			return 0;
-	}
-	begin(&p, t, nr, r, f, map);
+	p = begin(AT_ENTRY, t, nr, r);
+	if (!p)
+		return 0;
 	tid = t->pid;
 	forget(tid); /* a call of which the return was not seen */
-	e = bpf_map_lookup_elem(&scratch, &kind);
-	if (e)
-		p.given = keep_given(&e->given, &p, tid);
-	if (bpf_map_update_elem(&pending, &tid, &p, BPF_ANY)) {
+	keep_given(p, tid);
+	if (bpf_map_update_elem(&pending, &tid, p, BPF_ANY)) {
 		lose(LOST_PENDING);
-		bpf_map_delete_elem(&given_short, &tid);
 		bpf_map_delete_elem(&given_long, &tid);
-	} else if (map) {
+	} else if (p->map) {
 		__sync_fetch_and_add(&map_writes, 1);
 	}
 	return 0;
@@ -266,7 +262,7 @@ SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
 	struct pt_regs *r = (void *)ctx[0];
-	struct pending *entered, call, *p = &call;
+	struct pending *entered, *p;
 	struct task_struct *t;
 	struct event *e;
 	u32 tid, off;
@@ -283,23 +279,14 @@ int leave(u64 *ctx)
 	}
 	t = (void *)bpf_get_current_task_btf();
 	tid = t->pid;
-	entered = bpf_map_lookup_elem(&pending, &tid);
-	if (entered) {
-		call = *entered;
-	} else {
+	p = entered = bpf_map_lookup_elem(&pending, &tid);
+	if (!p) {
 		/* A call that seccomp(2) refuses is never entered. */
-		struct file *f = NULL;
-		u32 map = 0;
-
 		if (ret >= 0 || ret < -4095 || compat(t, nr) || ignored(nr, r))
 			return 0;
-		if (is_write(nr)) {
-			f = file_of(t, first_arg(r));
-			map = map_file(f);
-			if (!map)
-				return 0;
-		}
-		begin(&call, t, nr, r, f, map);
+		p = begin(AT_RETURN, t, nr, r);
+		if (!p)
+			return 0;
 	}
 	nr = p->nr;
 	/* What newtask and exec have told already. */

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,9 +71,17 @@ func completionBox(t *testing.T) (dir string, env []string) {
 	if err := box.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = box.Process.Kill(); _ = box.Wait() })
+	t.Cleanup(func() { terminate(box) })
 	waitForContainer(t, dir, env, "compl-web")
 	return dir, env
+}
+
+// terminate ends a nsview run as its user would, so that it takes back what it wrote down of the container.
+func terminate(run *exec.Cmd) {
+	_ = run.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(5*time.Second, func() { _ = run.Process.Kill() })
+	_ = run.Wait()
+	late.Stop()
 }
 
 // The shells complete what is there: containers, paths as a container sees them, operations, columns.

@@ -53,7 +53,8 @@ func TestEveryCommandInEveryFormat(t *testing.T) {
 	// A host of few processes, whatever else this one does.
 	const small = `nsview run --pid --name box -- sleep 60 &
 until nsview ps box >/dev/null 2>&1; do kill -0 $! || exit; done
-exec nsview snapshot --path host:/etc --path box:/etc`
+nsview snapshot --path host:/etc --path box:/etc
+status=$?; kill $!; wait $!; exit $status`
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "nsview", "run", "--pid", "--mount-proc", "--", "sh", "-c", small)

@@ -122,6 +122,7 @@ echo ready; exec cat`
 	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "run"))
 	cmd.Stderr = os.Stderr
 	_, out := proctest.Start(t, cmd)
+	t.Cleanup(func() { terminate(cmd) })
 	if line, err := out.ReadString('\n'); err != nil {
 		t.Fatalf("the container says %q: %v", line, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 )
 
@@ -52,7 +53,7 @@ func check(pkg, tarball string) error {
 		return fmt.Errorf("%s: data: %w", pkg, err)
 	}
 	sum := sha256.Sum256(data.raw)
-	if err := checkInfo(info[".PKGINFO"].text, hex.EncodeToString(sum[:]), files); err != nil {
+	if err := checkInfo(info[".PKGINFO"].text, hex.EncodeToString(sum[:])); err != nil {
 		return fmt.Errorf("%s: .PKGINFO: %w", pkg, err)
 	}
 	if err := checkFiles(names, files); err != nil {
@@ -106,16 +107,12 @@ func archive(text []byte) (names []string, files map[string]file, err error) {
 	}
 }
 
-func checkInfo(text, sum string, files map[string]file) error {
+func checkInfo(text, sum string) error {
 	keys := make(map[string]string)
 	for line := range strings.Lines(text) {
 		if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " = "); ok {
 			keys[key] = value
 		}
-	}
-	size := 0
-	for _, f := range files {
-		size += len(f.text)
 	}
 	switch {
 	case keys["pkgname"] != "nsview" || keys["license"] == "" || keys["pkgdesc"] == "" || keys["url"] == "":
@@ -134,13 +131,12 @@ func checkInfo(text, sum string, files map[string]file) error {
 
 // checkFiles holds files to their checksums, and their names to what is a path below the root, its directories first.
 func checkFiles(names []string, files map[string]file) error {
-	there := map[string]bool{"": true}
+	there := map[string]bool{".": true, "": true}
 	for _, name := range names {
 		f := files[name]
-		dir, _ := cutLast(name)
 		sum := sha1.Sum([]byte(f.text))
 		switch {
-		case there[name] || !there[dir] || strings.Contains("/"+name+"/", "/../"):
+		case there[name] || !there[path.Dir(name)] || strings.Contains("/"+name+"/", "/../"):
 			return fmt.Errorf("%q is there twice, or in no directory", name)
 		case f.owner != [2]int{}:
 			return fmt.Errorf("%s is not root's", name)
@@ -152,11 +148,6 @@ func checkFiles(names []string, files map[string]file) error {
 		there[name] = true
 	}
 	return nil
-}
-
-func cutLast(name string) (dir, base string) {
-	at := strings.LastIndexByte(name, '/')
-	return name[:max(at, 0)], name[at+1:]
 }
 
 // compare holds the files of a package to those of the tarball.

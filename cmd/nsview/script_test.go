@@ -205,11 +205,10 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start()) // returns when COMMAND has been executed
 	ts.Defer(func() {
 		if args[2] == "nsview" { // run --name takes its record away when it is asked to end
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		} else {
-			_ = cmd.Process.Kill() // of PID 1: the kernel ends the others in its PID namespace
+			terminate(cmd)
+			return
 		}
+		_ = cmd.Process.Kill() // of PID 1: the kernel ends the others in its PID namespace
 		_ = cmd.Wait()
 	})
 	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))

@@ -107,3 +107,16 @@ func TestVolumes(t *testing.T) {
 		t.Errorf("%d volumes with a tmpfs that was asked for", n)
 	}
 }
+
+// A volume whose path no system call takes is reached in steps all the same: that one cannot look it up by its path is no
+// finding.
+func TestVolumeBeyondPathMax(t *testing.T) {
+	f := host()
+	a := answer(f, 0, 0o755)
+	a.Walk.Start, a.Walk.Steps, a.Walk.Fail = nil, nil, "ENAMETOOLONG"
+	list, gaps := Judge(f)
+	check(t, list, Traverse, nil)
+	if len(gaps) != 1 || gaps[0].Subject != "docker:web:/data" || gaps[0].Error != "no system call takes a path that is so long" {
+		t.Errorf("gaps %+v", gaps)
+	}
+}

@@ -87,20 +87,20 @@ func (tr *tracer) stop(pids ...int) []*events.Event {
 // until waits until n such events have been read.
 func (tr *tracer) until(n int, what string, ok func(*events.Event) bool) {
 	tr.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		found := 0
+	enough := func() bool {
 		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		found := 0
 		for _, e := range tr.list {
 			if ok(e) {
 				found++
 			}
 		}
-		tr.mu.Unlock()
-		if found >= n {
-			return
-		}
+		return found >= n
 	}
-	tr.t.Fatalf("not %d events: %s", n, what)
+	if !proctest.Within(20*time.Second, enough) {
+		tr.t.Fatalf("not %d events: %s", n, what)
+	}
 }
 
 // command starts a program that runs until the test ends, or by itself.

@@ -11,7 +11,8 @@ import (
 	"github.com/nsview/nsview/procscan/trace"
 )
 
-// BenchmarkCalls is what a trace of the whole host costs system calls that are none of its events.
+// BenchmarkCalls is what a trace of the whole host costs system calls: getppid, write and this prctl are none of its events, a
+// failed execve is one; with Denied the access(2) is looked at, and is not refused.
 func BenchmarkCalls(b *testing.B) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -25,6 +26,8 @@ func BenchmarkCalls(b *testing.B) {
 		{"getppid", func() { unix.Getppid() }},
 		{"write", func() { _, _ = unix.Write(int(null.Fd()), []byte{0}) }},
 		{"prctl", func() { _ = unix.Prctl(unix.PR_GET_DUMPABLE, 0, 0, 0, 0) }},
+		{"execve", func() { _ = unix.Exec("/nonexistent", nil, nil) }},
+		{"access", func() { _ = unix.Access("/", unix.F_OK) }},
 	}
 	run := func(b *testing.B) {
 		for _, c := range calls {
@@ -36,8 +39,8 @@ func BenchmarkCalls(b *testing.B) {
 		}
 	}
 	b.Run("untraced", run)
-	b.Run("traced", func(b *testing.B) {
-		source, err := trace.OpenBPF(trace.Options{})
+	traced := func(b *testing.B, o trace.Options) {
+		source, err := trace.OpenBPF(o)
 		if err != nil {
 			b.Skipf("no BPF: %v", err)
 		}
@@ -52,5 +55,7 @@ func BenchmarkCalls(b *testing.B) {
 		if err := source.Close(); err != nil {
 			b.Error(err)
 		}
-	})
+	}
+	b.Run("traced", func(b *testing.B) { traced(b, trace.Options{}) })
+	b.Run("denied", func(b *testing.B) { traced(b, trace.Options{Denied: true}) })
 }

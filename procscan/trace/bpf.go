@@ -17,7 +17,7 @@ import (
 	"github.com/nsview/nsview/procscan"
 )
 
-// BPF is the source for who may load programs: BPF programs on BTF tracepoints (Linux 5.11 with BTF), which see every
+// BPF is the source for who may load programs: BPF programs on BTF tracepoints (Linux 5.13 with BTF), which see every
 // process of the host and stop none.
 type BPF struct {
 	collection *ebpf.Collection
@@ -190,7 +190,7 @@ func (b *BPF) detach() {
 
 // Lost is [Source.Lost].
 func (b *BPF) Lost() (Lost, error) {
-	var kinds [3]uint64 // as in bpf/trace.bpf.c: no place in the ring buffer, or among the calls that are going on; 32-bit calls
+	var kinds [3]uint64 // as in bpf/trace.bpf.c: no place in the ring buffer, or no memory for a call; 32-bit calls
 	for i := range kinds {
 		var perCPU []uint64
 		if err := b.collection.Maps["lost"].Lookup(uint32(i), &perCPU); err != nil {

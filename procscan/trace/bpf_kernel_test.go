@@ -114,7 +114,10 @@ func TestBPFReadsWhatTheKernelRead(t *testing.T) {
 	for helper, want := range map[string]struct {
 		path, errno string
 		late        bool
-	}{"changed-path": {"/bin/true", "EFAULT", false}, "unread-path": {"/nosuch/unread", "ENOENT", true}} {
+	}{
+		"changed-path": {"/bin/true", "EFAULT", false}, "changed-long-path": {longBin + "true", "EFAULT", false},
+		"unread-path": {"/nosuch/unread", "ENOENT", true},
+	} {
 		tr := start(t)
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), "NSVIEW_TRACE_HELPER="+helper)

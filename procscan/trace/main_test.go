@@ -3,6 +3,7 @@ package trace_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if help := map[string]func() error{"clone3": clone3, "changed-path": changedPath, "unread-path": unreadPath}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/") }, "changed-long-path": func() error { return changedPath(longBin) }, "unread-path": unreadPath}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
 		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -54,9 +55,12 @@ func rawClone3(args *[11]uint64) (pid int, errno unix.Errno) {
 	return int(r), errno
 }
 
-// changedPath executes a path that another thread changes during the call: after the kernel has read it, and before the call
+// longBin is /bin/, longer than what the programs keep of a call with the call itself.
+var longBin = strings.Repeat("/.", 200) + "/bin/"
+
+// changedPath executes "true" in a directory, a path that another thread changes during the call: after the kernel has read it, and before the call
 // fails. The kernel waits for that thread at the arguments, whose memory that thread provides (userfaultfd(2)).
-func changedPath() error {
+func changedPath(dir string) error {
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("userfaultfd: %w", errno)
@@ -78,12 +82,12 @@ func changedPath() error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, uffdioReg, uintptr(unsafe.Pointer(&[4]uint64{argv, uint64(page), missing}))); errno != 0 {
 		return fmt.Errorf("UFFDIO_REGISTER: %w", errno)
 	}
-	path := []byte("/bin/true\x00")
+	path := []byte(dir + "true\x00")
 	go func() {
 		if _, err := unix.Read(int(fd), make([]byte, 32)); err != nil { // waits for the fault
 			panic(err)
 		}
-		copy(path, "/bin/lies")
+		copy(path, dir+"lies")
 		wrong := make([]byte, page)
 		wrong[0] = 1 // the address of the first argument
 		from := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(wrong))))
@@ -92,7 +96,7 @@ func changedPath() error {
 		}
 	}()
 	_, _, errno = unix.Syscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(&path[0])), uintptr(argv), 0)
-	if errno != unix.EFAULT || string(path) != "/bin/lies\x00" {
+	if errno != unix.EFAULT || string(path) != dir+"lies\x00" {
 		return fmt.Errorf("execve: %w, path %q", errno, path)
 	}
 	return nil

@@ -21,42 +21,54 @@ struct {
 	__type(value, struct fs_call);
 } fs_calls SEC(".maps");
 
-/* A file system call that is going on, with the last capability that it was refused. */
+/* A file system call that is going on, with the last capability that it was refused; none where going is 0. */
 #define STACK 12
 struct asking {
-	u32 nr, caps; /* caps: how many were refused */
+	u32 going, nr, caps; /* caps: how many were refused */
 	u32 cap[4];
 	u32 target, held; /* the user namespaces: in which the capability was asked, and the task's own */
 	u64 stack[STACK];
 };
+/* It lies with the thread, as pending does. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, u32);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
 	__type(value, struct asking);
 } asked SEC(".maps");
+
+/* asking_of is the file system call that a thread is in, or NULL. */
+static __always_inline struct asking *asking_of(struct task_struct *t)
+{
+	struct asking *a = bpf_task_storage_get(&asked, t, NULL, 0);
+
+	return a && a->going ? a : NULL;
+}
 
 SEC("tp_btf/sys_enter")
 int fs_enter(u64 *ctx)
 {
-	struct asking a;
-	struct fs_call *c;
 	struct task_struct *t;
-	u32 nr = ctx[1], tid;
+	struct fs_call *c;
+	struct asking *a;
+	u32 nr = ctx[1];
 
 	c = bpf_map_lookup_elem(&fs_calls, &nr);
 	if (!c || !c->wanted)
 		return 0;
-	__builtin_memset(&a, 0, sizeof(a));
-	tid = (u32)bpf_get_current_pid_tgid();
 	t = (void *)bpf_get_current_task_btf();
 	if (compat(t, nr)) {
 		lose(LOST_COMPAT);
 		return 0;
 	}
-	a.nr = nr;
-	if (bpf_map_update_elem(&asked, &tid, &a, BPF_ANY))
+	a = bpf_task_storage_get(&asked, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!a) {
 		lose(LOST_PENDING);
+		return 0;
+	}
+	__builtin_memset(a, 0, sizeof(*a));
+	a->going = 1;
+	a->nr = nr;
 	return 0;
 }
 
@@ -66,13 +78,12 @@ int capable(u64 *ctx)
 	const struct cred *cred = (void *)ctx[0];
 	struct user_namespace *target = (void *)ctx[1];
 	int cap = ctx[3], ret = ctx[4];
-	u32 tid, n;
 	struct asking *a;
+	u32 n;
 
 	if (!ret)
 		return 0;
-	tid = (u32)bpf_get_current_pid_tgid();
-	a = bpf_map_lookup_elem(&asked, &tid);
+	a = asking_of((void *)bpf_get_current_task_btf());
 	if (!a)
 		return 0;
 	n = a->caps;
@@ -89,14 +100,16 @@ int capable(u64 *ctx)
  * path_names appends the names of a path, the last first, each with its NUL, up to the root of the task. It ends with an
  * empty name when it got there.
  */
-static __always_inline u32 path_names(struct event *e, u32 off, int i, struct task_struct *t, struct path *p)
+NOT_STATIC u32 path_names(struct event *e, u32 off, u64 dentry, u64 mnt)
 {
+	struct task_struct *t = (void *)bpf_get_current_task_btf();
 	struct fs_struct *fs = BPF_CORE_READ(t, fs);
-	struct dentry *root = BPF_CORE_READ(fs, root.dentry), *d = BPF_CORE_READ(p, dentry), *parent;
-	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt), *m = BPF_CORE_READ(p, mnt);
-	u32 start = off;
+	struct dentry *root = BPF_CORE_READ(fs, root.dentry), *d = (void *)dentry, *parent;
+	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt), *m = (void *)mnt;
 	int n;
 
+	if (!e)
+		return off;
 	for (n = 0; n < 64; n++) {
 		struct mount *mount = (void *)m - bpf_core_field_offset(struct mount, mnt);
 
@@ -125,28 +138,27 @@ static __always_inline u32 path_names(struct event *e, u32 off, int i, struct ta
 		off += len;
 		d = parent;
 	}
-	e->given.len[i] = off - start;
 	return off;
 }
 
 /* base_names is path_names of where a relative path begins. */
 static __always_inline u32 base_names(struct event *e, u32 off, int i, struct task_struct *t, int fd)
 {
-	struct path p = {};
+	struct fs_struct *fs;
 	struct file *f;
+	u32 start = off;
 
 	if (fd == AT_FDCWD) {
-		struct fs_struct *fs = BPF_CORE_READ(t, fs);
-		p.dentry = BPF_CORE_READ(fs, pwd.dentry);
-		p.mnt = BPF_CORE_READ(fs, pwd.mnt);
+		fs = BPF_CORE_READ(t, fs);
+		off = path_names(e, off, (u64)BPF_CORE_READ(fs, pwd.dentry), (u64)BPF_CORE_READ(fs, pwd.mnt));
 	} else {
 		f = file_of(t, fd);
 		if (!f)
 			return off;
-		p.dentry = BPF_CORE_READ(f, f_path.dentry);
-		p.mnt = BPF_CORE_READ(f, f_path.mnt);
+		off = path_names(e, off, (u64)BPF_CORE_READ(f, f_path.dentry), (u64)BPF_CORE_READ(f, f_path.mnt));
 	}
-	return path_names(e, off, i, t, &p);
+	e->given.len[i] = off - start;
+	return off;
 }
 
 static __always_inline u64 arg(u64 *args, u32 n) { return n ? args[(n - 1) & 7] : 0; }
@@ -155,8 +167,8 @@ SEC("tp_btf/sys_exit")
 int fs_leave(u64 *ctx)
 {
 	struct pt_regs *r = (void *)ctx[0];
-	u32 nr = number(r), tid, off = 0, n;
-	struct asking *a, was;
+	u32 nr = number(r), off = 0, n;
+	struct asking *a;
 	struct task_struct *t;
 	struct fs_call *c;
 	struct event *e;
@@ -167,43 +179,42 @@ int fs_leave(u64 *ctx)
 	c = bpf_map_lookup_elem(&fs_calls, &nr);
 	if (!c || !c->wanted)
 		return 0;
-	tid = (u32)bpf_get_current_pid_tgid();
-	a = bpf_map_lookup_elem(&asked, &tid);
+	t = (void *)bpf_get_current_task_btf();
+	a = asking_of(t);
 	if (!a)
 		return 0;
+	a->going = 0;
 	if (ret != -EPERM && ret != -EACCES && ret != -EROFS && ret != -EOVERFLOW)
-		goto out;
-	was = *a;
-	t = (void *)bpf_get_current_task_btf();
+		return 0;
 	read_args(args, r);
 	path = arg(args, c->path);
-	if (was.nr == NR_connect || was.nr == NR_bind) {
+	if (a->nr == NR_connect || a->nr == NR_bind) {
 		u16 family = 0;
 		bpf_probe_read_user(&family, sizeof(family), (void *)path);
 		if (family != AF_UNIX)
-			goto out; /* of no file */
+			return 0; /* of no file */
 		path += sizeof(family);
 	}
-	e = new_event(t, DENIED);
+	e = new_event(DENIED);
 	if (!e)
-		goto out;
-	e->nr = was.nr;
+		return 0;
+	e->nr = a->nr;
 	e->ret = ret;
 	e->before = e->after;
 	__builtin_memcpy(e->args, args, sizeof(e->args));
-	if (was.nr == NR_openat2) {
+	if (a->nr == NR_openat2) {
 		u64 how[3] = {}; /* struct open_how: flags, mode, resolve */
 		bpf_probe_read_user(how, sizeof(how), (void *)args[2]);
 		e->args[2] = how[0];
 		e->args[3] = how[2];
 	}
-	e->x[0] = was.caps;
-	e->x[1] = was.target;
-	e->x[2] = was.held;
-	e->x[3] = was.cap[0];
-	e->x[4] = was.cap[1];
-	e->x[5] = was.cap[2];
-	e->x[6] = was.cap[3];
+	e->x[0] = a->caps;
+	e->x[1] = a->target;
+	e->x[2] = a->held;
+	e->x[3] = a->cap[0];
+	e->x[4] = a->cap[1];
+	e->x[5] = a->cap[2];
+	e->x[6] = a->cap[3];
 	groups = BPF_CORE_READ(t, cred, group_info);
 	n = BPF_CORE_READ(groups, ngroups);
 	e->x[7] = n;
@@ -211,16 +222,14 @@ int fs_leave(u64 *ctx)
 		n = 64;
 	if (!bpf_probe_read_kernel(e->given.data, (n * 4) & 511, (void *)groups + bpf_core_field_offset(struct group_info, gid)))
 		off = e->given.len[0] = n * 4;
-	__builtin_memcpy(&e->given.data[off & 511], was.stack, sizeof(was.stack));
-	e->given.len[1] = sizeof(was.stack);
-	off += sizeof(was.stack);
+	__builtin_memcpy(&e->given.data[off & 511], a->stack, sizeof(a->stack));
+	e->given.len[1] = sizeof(a->stack);
+	off += sizeof(a->stack);
 	off = text(&e->given, off, 2, path);
 	off = text(&e->given, off, 3, arg(args, c->path2));
 	off = base_names(e, off, 4, t, c->dir ? (int)arg(args, c->dir) : AT_FDCWD);
 	if (c->dir2 && (int)arg(args, c->dir2) != (c->dir ? (int)arg(args, c->dir) : AT_FDCWD))
 		off = base_names(e, off, 5, t, (int)arg(args, c->dir2));
 	send(e, off);
-out:
-	bpf_map_delete_elem(&asked, &tid);
 	return 0;
 }

@@ -50,11 +50,12 @@ struct given_short { char head[__builtin_offsetof(struct given, data)], data[SHO
 struct given_long { char head[__builtin_offsetof(struct given, data)], data[CONTENT + 1]; };
 enum { GIVEN_SHORT = 1, GIVEN_LONG };
 
-/* A call that is going on. */
+/* A call that is going on; none where going is 0. */
 struct pending {
 	u64 args[6];
 	u64 file; /* of a write: the struct file, which may be gone when the call returns */
 	u32 nr, map; /* map: which of the id map files a write is to */
+	u32 going;
 	u32 ns, kept; /* ns: the namespace that a descriptor among the arguments stands for; kept: where what it was given is, 0 where that is to be read at the return */
 	struct nsset before;
 	char comm[16];
@@ -74,27 +75,19 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
-/* A place for a call, one for each of the two programs that begin one. */
-enum { AT_ENTRY, AT_RETURN };
+/* It lies with the thread, and stays from the first such call to the thread's end: to find it takes less than to make it. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, u32);
-	__type(value, struct pending);
-} beginning SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, u32);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
 	__type(value, struct pending);
 } pending SEC(".maps");
 
-/* What those calls were given that is long. When it is full that is read at the return. */
+/* What that call was given, where it is long; until its return. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
-	__type(key, u32);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
 	__type(value, struct given_long);
 } given_long SEC(".maps");
 
@@ -118,15 +111,19 @@ static __always_inline void lose(u32 why)
 static __always_inline u32 read_ns(struct nsset *s, struct task_struct *t)
 {
 	struct nsproxy *p = t->nsproxy;
-	u32 level = t->signal->pids[1]->level;
-	struct pid *pid = NULL;
+	struct pid *pid = t->signal->pids[1];
+	u32 level = pid->level;
 	struct upid up = {};
 
-	bpf_probe_read_kernel(&pid, sizeof(pid), &t->signal->pids[1]);
-	bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
-			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
+	if (!level) { /* as most are: by loads alone, for which level has to be a constant */
+		up.nr = pid->numbers[0].nr;
+		s->pid = pid->numbers[0].ns->ns.inum;
+	} else {
+		bpf_probe_read_kernel(&up, bpf_core_type_size(struct upid),
+				      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
+		s->pid = BPF_CORE_READ(up.ns, ns.inum);
+	}
 	s->user = t->cred->user_ns->ns.inum;
-	s->pid = BPF_CORE_READ(up.ns, ns.inum);
 	s->pid_children = p->pid_ns_for_children->ns.inum;
 	s->mnt = p->mnt_ns->ns.inum;
 	s->net = p->net_ns->ns.inum;
@@ -138,20 +135,34 @@ static __always_inline u32 read_ns(struct nsset *s, struct task_struct *t)
 	return up.nr;
 }
 
-static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
+/*
+ * NOT_STATIC is for what is long: the kernel verifies such a function by itself and once, what is static and what is inlined
+ * wherever it is called, again for each way there. It gets and returns no pointers of the kernel's, and has to do without
+ * NULL being ruled out.
+ */
+#define NOT_STATIC __attribute__((noinline))
+
+/* ns_of_current is read_ns of the current task. */
+NOT_STATIC u32 ns_of_current(struct nsset *s)
 {
-	struct event *e = bpf_map_lookup_elem(&scratch, &kind);
+	return s ? read_ns(s, (void *)bpf_get_current_task_btf()) : 0;
+}
+
+/* begin_event fills in what every record has. */
+NOT_STATIC u32 begin_event(struct event *e, u32 kind)
+{
+	struct task_struct *t = (void *)bpf_get_current_task_btf();
 	const struct cred *c;
 
 	if (!e)
-		return NULL;
+		return 0;
 	__builtin_memset(e, 0, HEADER);
 	e->time = bpf_ktime_get_boot_ns();
 	e->kind = kind;
 	e->pid = t->tgid;
 	e->tid = t->pid;
 	e->ppid = t->real_parent->tgid;
-	bpf_probe_read_kernel(e->comm, sizeof(e->comm), &t->comm);
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	e->inside = read_ns(&e->after, t);
 	c = t->cred;
 	e->ids[0] = c->uid.val;
@@ -163,6 +174,15 @@ static __always_inline struct event *new_event(struct task_struct *t, u32 kind)
 	e->ids[6] = c->sgid.val;
 	e->ids[7] = c->fsgid.val;
 	bpf_probe_read_kernel(&e->caps, sizeof(e->caps), &c->cap_effective);
+	return 0;
+}
+
+static __always_inline struct event *new_event(u32 kind)
+{
+	struct event *e = bpf_map_lookup_elem(&scratch, &kind);
+
+	if (e)
+		begin_event(e, kind);
 	return e;
 }
 

@@ -68,11 +68,12 @@ static __always_inline u32 given_to(struct given *g, struct pending *p)
 }
 
 /* keep_given keeps that for the return of the call. */
-static __always_inline void keep_given(struct pending *p, u32 tid)
+static __always_inline void keep_given(struct pending *p, struct task_struct *t)
 {
 	u32 kind = ENTRY;
 	struct event *e = bpf_map_lookup_elem(&scratch, &kind);
 	struct given *g;
+	void *kept;
 
 	if (!e)
 		return;
@@ -84,13 +85,17 @@ static __always_inline void keep_given(struct pending *p, u32 tid)
 	if (g->used <= SHORT) {
 		__builtin_memcpy(&p->given, g, sizeof(p->given));
 		p->kept = GIVEN_SHORT;
-	} else if (!bpf_map_update_elem(&given_long, &tid, g, BPF_ANY)) {
+		return;
+	}
+	kept = bpf_task_storage_get(&given_long, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (kept) { /* else it is read at the return */
+		bpf_probe_read_kernel(kept, sizeof(struct given_long), g);
 		p->kept = GIVEN_LONG;
 	}
 }
 
 /* add_given appends what the call was given, as it was at its entry, or else as it is now. */
-static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid)
+static __always_inline u32 add_given(struct event *e, struct pending *p, struct task_struct *t)
 {
 	void *g;
 	u32 off;
@@ -100,7 +105,7 @@ static __always_inline u32 add_given(struct event *e, struct pending *p, u32 tid
 		return e->given.used;
 	}
 	if (p->kept == GIVEN_LONG) {
-		g = bpf_map_lookup_elem(&given_long, &tid);
+		g = bpf_task_storage_get(&given_long, t, NULL, 0);
 		if (g) {
 			bpf_probe_read_kernel(&e->given, sizeof(struct given_long), g);
 			return e->given.used;

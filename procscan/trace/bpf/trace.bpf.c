@@ -21,18 +21,22 @@
 /* How many of the pending calls are writes to id maps: while there are none, a write that returns is not looked for. */
 u64 map_writes;
 
-/* forget ends what is known of the call that a thread is in. */
-static __always_inline void forget(u32 tid)
+/* pending_of is the call that a thread is in, or NULL. */
+static __always_inline struct pending *pending_of(struct task_struct *t)
 {
-	struct pending *p = bpf_map_lookup_elem(&pending, &tid);
+	struct pending *p = bpf_task_storage_get(&pending, t, NULL, 0);
 
-	if (!p)
-		return;
+	return p && p->going ? p : NULL;
+}
+
+/* forget ends a call that a thread was in. */
+static __always_inline void forget(struct pending *p, struct task_struct *t)
+{
+	p->going = 0;
 	if (p->map)
 		__sync_fetch_and_add(&map_writes, -1);
 	if (p->kept == GIVEN_LONG)
-		bpf_map_delete_elem(&given_long, &tid);
-	bpf_map_delete_elem(&pending, &tid);
+		bpf_task_storage_delete(&given_long, t);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -42,16 +46,15 @@ int newtask(u64 *ctx)
 {
 	struct task_struct *child = (void *)ctx[0], *t = (void *)bpf_get_current_task_btf();
 	u64 flags = ctx[1];
-	u32 tid = (u32)bpf_get_current_pid_tgid();
 	struct pending *p;
 	struct event *e;
 
 	if (flags & CLONE_THREAD)
 		return 0;
-	e = new_event(t, CLONE);
+	e = new_event(CLONE);
 	if (!e)
 		return 0;
-	p = bpf_map_lookup_elem(&pending, &tid);
+	p = pending_of(t);
 	if (p)
 		e->nr = p->nr;
 	e->args[0] = flags;
@@ -66,27 +69,22 @@ int newtask(u64 *ctx)
 SEC("tp_btf/sched_process_exec")
 int exec(u64 *ctx)
 {
-	struct task_struct *t = (void *)ctx[0];
+	struct task_struct *t = (void *)bpf_get_current_task_btf();
 	struct linux_binprm *b = (void *)ctx[2];
-	u32 old = ctx[1], tid = t->pid, off = 0;
+	u32 off = 0;
 	struct pending *p;
-	struct event *e = new_event(t, EXEC);
+	struct event *e = new_event(EXEC);
 	u64 start;
 	long n;
 
 	if (!e)
 		return 0;
-	p = bpf_map_lookup_elem(&pending, &old);
+	p = pending_of(t);
 	e->before = e->after;
 	if (p) {
 		e->before = p->before;
 		e->nr = p->nr;
-	}
-	forget(old);
-	bpf_map_delete_elem(&asked, &old);
-	if (old != tid) {
-		forget(tid);
-		bpf_map_delete_elem(&asked, &tid);
+		forget(p, t);
 	}
 	n = bpf_probe_read_kernel_str(e->given.data, STRING, b->filename);
 	if (n > 0)
@@ -102,15 +100,15 @@ int exec(u64 *ctx)
 SEC("tp_btf/sched_process_exit")
 int on_exit(u64 *ctx)
 {
-	struct task_struct *t = (void *)ctx[0];
-	u32 tid = t->pid;
+	struct task_struct *t = (void *)bpf_get_current_task_btf();
+	struct pending *p = pending_of(t);
 	struct event *e;
 
-	forget(tid);
-	bpf_map_delete_elem(&asked, &tid);
+	if (p)
+		forget(p, t);
 	if (t->signal->live.counter > 0)
 		return 0;
-	e = new_event(t, EXIT);
+	e = new_event(EXIT);
 	if (!e)
 		return 0;
 	e->before = e->after;
@@ -192,7 +190,7 @@ static __always_inline u32 ns_of_fd(struct task_struct *t, u32 fd)
 }
 
 /* begin takes note of a call, and of the thread before it. It is NULL for a write to anything but an id map. */
-static __always_inline struct pending *begin(u32 at, struct task_struct *t, long nr, struct pt_regs *r)
+static __always_inline struct pending *begin(struct task_struct *t, long nr, struct pt_regs *r)
 {
 	struct file *f = NULL;
 	struct pending *p;
@@ -204,16 +202,23 @@ static __always_inline struct pending *begin(u32 at, struct task_struct *t, long
 		if (!map)
 			return NULL;
 	}
-	p = bpf_map_lookup_elem(&beginning, &at);
-	if (!p)
+	p = bpf_task_storage_get(&pending, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!p) {
+		lose(LOST_PENDING);
 		return NULL;
+	}
+	if (p->going) /* its return was not seen */
+		forget(p, t);
+	p->going = 1;
 	read_args(p->args, r);
 	p->nr = nr;
 	p->file = (u64)f;
 	p->map = map;
+	if (map)
+		__sync_fetch_and_add(&map_writes, 1);
 	p->ns = p->kept = 0;
-	read_ns(&p->before, t);
-	bpf_probe_read_kernel(p->comm, sizeof(p->comm), &t->comm);
+	ns_of_current(&p->before);
+	bpf_get_current_comm(p->comm, sizeof(p->comm));
 	if (nr == NR_setns) {
 		p->ns = ns_of_fd(t, p->args[0]);
 	} else if (nr == NR_mount_setattr) {
@@ -232,7 +237,6 @@ int enter(u64 *ctx)
 	long nr = ctx[1];
 	struct task_struct *t;
 	struct pending *p;
-	u32 tid;
 
 	if (!wanted(nr & ~0x40000000))
 		return 0;
@@ -243,18 +247,9 @@ int enter(u64 *ctx)
 	}
 	if (ignored(nr, r))
 		return 0;
-	p = begin(AT_ENTRY, t, nr, r);
-	if (!p)
-		return 0;
-	tid = t->pid;
-	forget(tid); /* a call of which the return was not seen */
-	keep_given(p, tid);
-	if (bpf_map_update_elem(&pending, &tid, p, BPF_ANY)) {
-		lose(LOST_PENDING);
-		bpf_map_delete_elem(&given_long, &tid);
-	} else if (p->map) {
-		__sync_fetch_and_add(&map_writes, 1);
-	}
+	p = begin(t, nr, r);
+	if (p)
+		keep_given(p, t);
 	return 0;
 }
 
@@ -265,7 +260,7 @@ int leave(u64 *ctx)
 	struct pending *entered, *p;
 	struct task_struct *t;
 	struct event *e;
-	u32 tid, off;
+	u32 off;
 	s64 ret = ctx[1];
 	long nr = number(r);
 
@@ -278,13 +273,12 @@ int leave(u64 *ctx)
 		return 0;
 	}
 	t = (void *)bpf_get_current_task_btf();
-	tid = t->pid;
-	p = entered = bpf_map_lookup_elem(&pending, &tid);
+	p = entered = pending_of(t);
 	if (!p) {
 		/* A call that seccomp(2) refuses is never entered. */
 		if (ret >= 0 || ret < -4095 || compat(t, nr) || ignored(nr, r))
 			return 0;
-		p = begin(AT_RETURN, t, nr, r);
+		p = begin(t, nr, r);
 		if (!p)
 			return 0;
 	}
@@ -302,7 +296,7 @@ int leave(u64 *ctx)
 		if (ret >= 0)
 			goto out;
 	}
-	e = new_event(t, SYSCALL);
+	e = new_event(SYSCALL);
 	if (!e)
 		goto out;
 	e->nr = nr;
@@ -312,7 +306,7 @@ int leave(u64 *ctx)
 	e->x[0] = p->ns;
 	__builtin_memcpy(e->args, p->args, sizeof(e->args));
 	__builtin_memcpy(e->comm, p->comm, sizeof(e->comm));
-	off = add_given(e, p, tid);
+	off = add_given(e, p, t);
 	if (is_write(nr)) {
 		off = map_facts(e, off, p, ret);
 	} else if (nr == NR_mount) {
@@ -322,6 +316,6 @@ int leave(u64 *ctx)
 	}
 	send(e, off);
 out:
-	forget(tid);
+	forget(p, t);
 	return 0;
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -99,10 +100,18 @@ func OpenBPF(o Options) (*BPF, error) {
 	return b, nil
 }
 
-// loadError is why the kernel refused, without the library's guess: it takes every EPERM for a limit on locked memory.
+// loadError is why the kernel refused, without the library's guesses: who may not load programs is told of a limit on locked
+// memory, or of an old kernel without maps that others may not make either.
 func loadError(err error) error {
+	p, refused := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.RawTracepoint, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if refused == nil {
+		_ = p.Close()
+		refused = err
+	}
 	var errno unix.Errno
-	if errors.As(err, &errno) && errno == unix.EPERM {
+	if errors.As(refused, &errno) && errno == unix.EPERM {
 		return errno
 	}
 	return err

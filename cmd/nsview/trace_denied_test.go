@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,6 +60,7 @@ func refusedCalls(dir string) error {
 		"renameat": unix.Renameat(own, "file", other, "renamed"), "linkat": unix.Linkat(own, "file", other, "linked", 0),
 		"fsetxattr": unix.Fsetxattr(secret, "user.a", nil, 0), "removexattr": unix.Removexattr("secret", "user.a"),
 		"fremovexattr": unix.Fremovexattr(secret, "user.a"), "lsetxattr": unix.Lsetxattr("secret", "user.a", nil, 0), "O_TMPFILE": tmpfile,
+		"execve": unix.Exec("script", []string{"script"}, nil),
 	} {
 		if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
@@ -83,6 +85,7 @@ func TestTraceDeniedCalls(t *testing.T) {
 	defer listener.Close()
 	for _, err := range []error{
 		os.Mkdir(dir+"/own", 0o755), os.Mkdir(dir+"/other", 0o755), os.WriteFile(dir+"/own/file", nil, 0o644), os.WriteFile(dir+"/secret", nil, 0o600),
+		os.WriteFile(dir+"/script", []byte("#!"+dir+"/own/file\n"), 0o755), os.Chmod(dir+"/script", 0o755), os.Chmod(filepath.Dir(dir), 0o755),
 		os.Chown(dir+"/own", 12345, 12345), os.Chown(dir+"/own/file", 12345, 12345), os.Chmod(dir+"/socket", 0o600), os.Chmod(dir, 0o755),
 	} {
 		if err != nil {
@@ -112,6 +115,7 @@ func TestTraceDeniedCalls(t *testing.T) {
 		"openat2 /secret":                   "EACCES agree mode-other;" + noQuestion + "its path is resolved with its directory as the root (RESOLVE_IN_ROOT);",
 		"renameat /own/file /other/renamed": "EACCES agree mode-other;", "linkat /own/file /other/linked": "EACCES agree mode-other;",
 		"fsetxattr /secret": "EACCES agree mode-other;", "removexattr /secret": "EACCES agree mode-other;", "fremovexattr /secret": "EACCES agree mode-other;",
+		"execve /script":    "EACCES agree mode-owner;", // the interpreter has no x; for the stack CAP_SYS_ADMIN was asked before
 		"openat /.":         noQuestion + "it makes a file without a name (O_TMPFILE);",
 		"lsetxattr /secret": noQuestion + "it follows no link at the end of its path, as the question of nsview access does;",
 	}

@@ -7,6 +7,7 @@
 
 #define AT_FDCWD -100
 #define AF_UNIX 1
+#define CAP_SYS_ADMIN 21
 #define EPERM 1
 #define EACCES 13
 #define EROFS 30
@@ -85,6 +86,9 @@ int capable(u64 *ctx)
 		return 0;
 	a = asking_of((void *)bpf_get_current_task_btf());
 	if (!a)
+		return 0;
+	/* For the new stack, in cap_vm_enough_memory(): that says how much memory there is, and refuses no file. */
+	if (cap == CAP_SYS_ADMIN && (a->nr == NR_execve || a->nr == NR_execveat))
 		return 0;
 	n = a->caps;
 	if (n < 4)

@@ -161,3 +161,9 @@ func (e *Event) Plain() bool { return e.Born() && e.Before == e.Namespaces }
 
 // makes reports whether the call made a namespace of that kind: a child may also be in one that was made before for it.
 func (e *Event) makes(kind nsinspect.Type) bool { return slices.Contains(e.Flags, newFlag(kind)) }
+
+// bornInto reports whether the event is a birth in a PID namespace that may have been there before: its maker had entered it by
+// setns(2), and the child is not known to be its PID 1.
+func (e *Event) bornInto(kind nsinspect.Type) bool {
+	return kind == nsinspect.PID && e.Born() && !e.makes(kind) && !e.First()
+}

@@ -100,6 +100,27 @@ func TestSummaryTellsNamespacesOfOneNumberApart(t *testing.T) {
 	}
 }
 
+// Who enters a container that was there before starts none; the first process of a PID namespace that was made before the trace
+// does.
+func TestSummaryTellsEnteredNamespacesFromNew(t *testing.T) {
+	for inside, want := range map[int]int{1: 1, 8: 0} {
+		s, h := newStory(), NewHistory()
+		entered, inner := s.host, s.host
+		entered.PIDForChildren = 77
+		inner.PID, inner.PIDForChildren = 77, 77
+		if inside != 1 {
+			h.Add(s.event(10, Setns, "setns", func(e *Event) { e.Namespaces, e.Flags, e.Args.NS = entered, []string{"CLONE_NEWPID"}, 77 }))
+		}
+		birth := s.born(10, 11)
+		birth.Before, birth.Namespaces, birth.Args.ChildInside = entered, inner, inside
+		h.Add(birth)
+		h.Add(s.exec(11, inner, "id"))
+		if starts := h.Summary().Starts; len(starts) != want {
+			t.Errorf("born as %d there: %+v", inside, starts)
+		}
+	}
+}
+
 // A busy host starts thousands of programs that have nothing to do with namespaces: what has ended is not kept for ever.
 func TestHistoryForgetsWhoHadNothingToDoWithNamespaces(t *testing.T) {
 	inner := newStory().host

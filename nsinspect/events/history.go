@@ -124,7 +124,7 @@ func (h *History) Add(e *Event) {
 			if e.after(kind) == 0 {
 				continue
 			}
-			if e.makes(kind) || h.made[e.after(kind)] == nil {
+			if e.makes(kind) || h.made[e.after(kind)] == nil && !e.bornInto(kind) {
 				h.made[e.after(kind)] = e
 			}
 		}

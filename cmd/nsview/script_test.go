@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 		"deaf-fuse":      deafFUSEMain,
 		"landlocked":     landlockedMain,
 		"refused-calls":  refusedCallsMain,
+		"refused-places": refusedPlacesMain,
 	})
 }
 

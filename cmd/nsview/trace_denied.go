@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -38,7 +37,7 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 			return
 		}
 		if !e.Denial.Shorten(w) {
-			e.Unjudged("the directory that its path begins in is not there any more")
+			e.Unjudged("what its path begins at is not what is there by that name now")
 			return
 		}
 		v := access.Decide(subject, w, op)
@@ -52,24 +51,24 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 	e.Judge(first)
 }
 
-// rescanDenied is how old the picture of the host may be in which the place of a process is looked for.
+// rescanDenied is how old the picture of the host may be in which the place of a process that has ended is looked for.
 const rescanDenied = 200 * time.Millisecond
 
 // deniedSubject is who asked: with the credentials that the kernel saw, in the place of the process, or, when that has ended
-// meanwhile, of another one in the same mount and user namespace.
+// meanwhile, of another one in the same mount and user namespace and root directory.
 func (t *tracing) deniedSubject(ctx context.Context, e *events.Event) (*access.Subject, error) {
 	if e.Denial.Cut {
 		return nil, fmt.Errorf("it has more than %d supplementary groups", len(e.Denial.Groups))
 	}
 	where := t.deniedPlace(e)
-	if where == 0 && time.Since(t.asker.scanned) > rescanDenied {
+	if where == 0 && (time.Since(t.asker.scanned) > rescanDenied || t.isPlace(e.PID, e)) {
 		if err := t.asker.scan(ctx); err != nil {
 			return nil, err
 		}
 		where = t.deniedPlace(e)
 	}
 	if where == 0 {
-		return nil, fmt.Errorf("%d has ended, and nobody else is in its mount and user namespace", e.PID)
+		return nil, fmt.Errorf("%d has ended or moved, and nobody else is in its mount and user namespace and has its root directory", e.PID)
 	}
 	subject, err := t.asker.subject(ctx, &question{Target: strconv.Itoa(where)})
 	if err != nil {
@@ -77,25 +76,14 @@ func (t *tracing) deniedSubject(ctx context.Context, e *events.Event) (*access.S
 	}
 	as := *subject
 	as.Target = strconv.Itoa(e.PID)
-	if where != e.PID {
-		as.Assumptions = append(slices.Clone(as.Assumptions), fmt.Sprintf("%d had the root directory that %d has", e.PID, where))
-	}
 	as.Cred.UID, as.Cred.GID, as.Cred.Groups, as.Cred.CapEff = e.UID, e.GID, e.Denial.Groups, e.Caps
 	return &as, nil
 }
 
 // deniedPlace is a process of the picture of the host that is where the one of the event was, 0 when there is none.
 func (t *tracing) deniedPlace(e *events.Event) int {
-	inode := func(pid int, name string) nsinspect.Inode {
-		var st unix.Stat_t
-		if unix.Stat(t.app.proc+"/"+strconv.Itoa(pid)+"/ns/"+name, &st) != nil {
-			return 0 // it has ended, or ends
-		}
-		return nsinspect.Inode(st.Ino)
-	}
 	same := func(p *nsinspect.Process) bool {
-		return p != nil && p.Namespaces.Mnt == e.Namespaces.Mnt && p.Namespaces.User == e.Namespaces.User &&
-			inode(p.PID, "mnt") == e.Namespaces.Mnt && inode(p.PID, "user") == e.Namespaces.User
+		return p != nil && p.Namespaces.Mnt == e.Namespaces.Mnt && p.Namespaces.User == e.Namespaces.User && t.isPlace(p.PID, e)
 	}
 	for _, pid := range []int{e.PID, e.PPID, t.asker.s.Observer.PID} {
 		if same(t.asker.s.Process(pid)) {
@@ -108,6 +96,31 @@ func (t *tracing) deniedPlace(e *events.Event) int {
 		}
 	}
 	return 0
+}
+
+// isPlace reports whether a process is now where the one of the event was.
+func (t *tracing) isPlace(pid int, e *events.Event) bool {
+	inode := func(name string) nsinspect.Inode {
+		var st unix.Stat_t
+		if unix.Stat(t.app.proc+"/"+strconv.Itoa(pid)+"/ns/"+name, &st) != nil {
+			return 0 // it has ended, or ends
+		}
+		return nsinspect.Inode(st.Ino)
+	}
+	return inode("mnt") == e.Namespaces.Mnt && inode("user") == e.Namespaces.User && t.hasRoot(pid, e.Denial.Root)
+}
+
+// hasRoot reports whether that is the root directory of a process.
+func (t *tracing) hasRoot(pid int, root events.Root) bool {
+	var x unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, t.app.proc+"/"+strconv.Itoa(pid)+"/root", unix.AT_STATX_DONT_SYNC, unix.STATX_INO|unix.STATX_MNT_ID, &x)
+	if err != nil || x.Mask&unix.STATX_MNT_ID == 0 || int(x.Mnt_id) != root.Mount {
+		return false // it has ended, or ends
+	}
+	if x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return root.Inode == 0
+	}
+	return root.Inode == x.Ino
 }
 
 // inContainer reports whether a process is in a mount or user namespace that is not the observer's.

@@ -14,9 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-
-	"github.com/nsview/nsview/procscan/proctest"
-	"github.com/nsview/nsview/procscan/trace"
 )
 
 // refusedCallsMain makes system calls below a directory that the kernel refuses to an ordinary user: what no program of a
@@ -71,12 +68,7 @@ func refusedCalls(dir string) error {
 
 // What is refused is answered, or it is said why nsview has no answer; never is another file meant.
 func TestTraceDeniedCalls(t *testing.T) {
-	proctest.NeedRoot(t)
-	source, err := trace.OpenBPF(trace.Options{Denied: true})
-	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
-	if err := source.Close(); err != nil {
-		t.Fatal(err)
-	}
+	deniedSource(t)
 	dir := realTempDir(t)
 	listener, err := net.Listen("unix", dir+"/socket")
 	if err != nil {

@@ -20,10 +20,9 @@ type Denial struct {
 	Ops [][]string `json:"-"`
 	Why string     `json:"-"` // of none
 
-	// Base and NewBase are how many names of Args.Path and Args.New the call did not look up, because its path began below them:
-	// in the working directory, or at a descriptor.
-	Base    int `json:"-"`
-	NewBase int `json:"-"`
+	Root    Root  `json:"-"` // of the process
+	Base    Begun `json:"-"` // of Args.Path
+	NewBase Begun `json:"-"` // of Args.New
 
 	Groups []idmap.Kernel `json:"-"` // supplementary groups of the thread, on the observer's side
 	Cut    bool           `json:"-"` // it has more of them than Groups
@@ -43,6 +42,18 @@ type Denial struct {
 	Difference  string        `json:"difference,omitempty"` // in what they differ, or why that cannot be told
 }
 
+// Root is the root directory of a process: the id of its mount, and its inode, 0 where it is the root of that mount.
+type Root struct {
+	Mount int
+	Inode uint64
+}
+
+// Begun is where the lookup of a path began that is shown from the root: in the working directory, or at a descriptor.
+type Begun struct {
+	Names int // the names before it, which the call did not look up
+	Mount int // the id of its mount
+}
+
 // Agreement says whether the kernel and nsview say the same.
 type Agreement string
 
@@ -54,12 +65,13 @@ const (
 )
 
 // Shorten leaves out of a walk of Args.Path (and Args.New) what the call did not look up. It reports whether the walk leads
-// where the call began: the directories above may have been moved since.
+// where the call began: the directories above may have been moved since, or something was mounted there before the call.
 func (d *Denial) Shorten(w *access.Walk) bool {
 	return skip(w, d.Base) && (w.New == nil || skip(w.New, d.NewBase))
 }
 
-func skip(w *access.Walk, names int) bool {
+func skip(w *access.Walk, b Begun) bool {
+	names := b.Names
 	if names == 0 {
 		return true
 	}
@@ -72,7 +84,7 @@ func skip(w *access.Walk, names int) bool {
 		}
 	}
 	w.Start, w.Steps = w.Steps[names-1].Found, w.Steps[names:]
-	return true
+	return w.Start.Mount != nil && w.Start.Mount.ID == b.Mount
 }
 
 // Judge compares nsview's verdict with what the kernel did. The kernel is right: a difference is a fact to be reported.

@@ -35,12 +35,12 @@ type record struct {
 
 // header is struct event of bpf/trace.bpf.c, without the strings.
 type header struct {
-	Time       uint64
-	Ret        int64
-	Args       [6]uint64
-	Caps       uint64
-	OpenerCaps uint64
-	Kind, Nr   uint32
+	Time     uint64
+	Ret      int64
+	Args     [6]uint64
+	Caps     uint64
+	Y        uint64 // as X
+	Kind, Nr uint32
 
 	PID, TID, Inside, PPID uint32
 

@@ -88,8 +88,8 @@ func (r *record) mount(e *events.Event) bool {
 	case unix.SYS_MOUNT:
 		e.Name, e.Flags = "mount", events.MountFlags(r.Args[3])
 		a.Source, a.Point, a.FSType, a.Options = r.text(0, a), r.text(1, a), r.text(2, a), r.text(3, a)
-		if at, known := joinNames(r.texts[4]); known {
-			a.PointPath = at
+		if at, known := placeOf(r.texts[4]); known {
+			a.PointPath = at.path
 		}
 	case unix.SYS_UMOUNT2:
 		e.Name, e.Flags, a.Point = "umount", events.UmountFlags(r.Args[1]&0xffffffff), r.text(0, a)
@@ -174,7 +174,7 @@ func (r *record) mapWrite(e *events.Event) {
 	a.Truncated = uint64(len(r.texts[0])) < r.Args[2] && r.Nr != unix.SYS_WRITEV
 	written := r.X[7]
 	e.ExplainMap(events.MapFacts{
-		OpenerNS: nsinspect.Inode(r.X[4]), EUID: idmap.Kernel(r.X[5]), EGID: idmap.Kernel(r.X[6]), Caps: r.OpenerCaps, Owner: idmap.Kernel(r.X[3]),
+		OpenerNS: nsinspect.Inode(r.X[4]), EUID: idmap.Kernel(r.X[5]), EGID: idmap.Kernel(r.X[6]), Caps: r.Y, Owner: idmap.Kernel(r.X[3]),
 		UIDWritten: written&16 != 0, GIDWritten: written&32 != 0, Setgroups: written&64 != 0, ParentSetcap: written&128 != 0,
 	}, extents(r.texts[1]))
 }

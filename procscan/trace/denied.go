@@ -16,7 +16,7 @@ import (
 // denied decodes a refused file system call.
 func (r *record) denied(e *events.Event) {
 	a := &e.Args
-	d := &events.Denial{Cut: int(r.X[7])*4 > len(r.texts[0])}
+	d := &events.Denial{Cut: int(r.X[7])*4 > len(r.texts[0]), Root: events.Root{Mount: int(r.X[2]), Inode: r.Y}}
 	e.Type, e.Denial = events.Denied, d
 	for list := r.texts[0]; len(list) >= 4; list = list[4:] {
 		d.Groups = append(d.Groups, idmap.Kernel(binary.LittleEndian.Uint32(list)))
@@ -30,7 +30,7 @@ func (r *record) denied(e *events.Event) {
 	}
 	call := r.calls[r.Nr] // the programs tell of no other
 	e.Name = call.name
-	base, known := joinNames(r.texts[4])
+	base, known := placeOf(r.texts[4])
 	first, second := r.text(2, a), r.text(3, a)
 	if call.socket { // not always with a NUL at its end: struct sockaddr_un says how long it is
 		first = first[:min(uint64(len(first)), max(r.Args[2], 2)-2)]
@@ -41,7 +41,7 @@ func (r *record) denied(e *events.Event) {
 	} else {
 		if call.path2 != 0 {
 			if call.dir2 != 0 && call.dir != 0 && int32(r.Args[call.dir2-1]) != int32(r.Args[call.dir-1]) {
-				base, known = joinNames(r.texts[5])
+				base, known = placeOf(r.texts[5])
 			}
 			a.New, d.NewBase = absolute(second, base, known)
 		}
@@ -54,7 +54,7 @@ func (r *record) denied(e *events.Event) {
 	case call.socket && first == "":
 		d.Why = "its socket has a name that is no path"
 	case !strings.HasPrefix(a.Path, "/") || call.path2 != 0 && !call.named && !strings.HasPrefix(a.New, "/"):
-		d.Why = "the directory that its path begins in is not below the root directory of the process, or was not told"
+		d.Why = "what its path begins at has been removed, is not below the root directory of the process, or was not told"
 	case len(d.Ops) == 0 && d.Why == "":
 		d.Why = "nsview access has no such question"
 	}
@@ -63,28 +63,39 @@ func (r *record) denied(e *events.Event) {
 	}
 }
 
-// absolute is a path from the root of the process, and how many of its names were not looked up. Where the directory that it
-// begins in is not known it stays relative.
-func absolute(path, base string, known bool) (whole string, above int) {
+// absolute is a path from the root of the process, and what of it was not looked up. Where the directory that it begins in is
+// not known it stays relative.
+func absolute(path string, base place, known bool) (whole string, begun events.Begun) {
 	if strings.HasPrefix(path, "/") || !known {
-		return path, 0
+		return path, events.Begun{}
 	}
-	above = strings.Count(strings.TrimRight(base, "/"), "/")
+	begun = events.Begun{Names: strings.Count(strings.TrimRight(base.path, "/"), "/"), Mount: base.mount}
 	if path == "" {
-		return base, above
+		return base.path, begun
 	}
-	return strings.TrimSuffix(base, "/") + "/" + path, above
+	return strings.TrimSuffix(base.path, "/") + "/" + path, begun
 }
 
-// joinNames is the path of which the program has told the names, the last first. Without an empty name at the end it did not
-// get to the root: the directory is not below it, or the path is too long.
-func joinNames(b []byte) (path string, known bool) {
+// place is what a relative path begins at: its path from the root of the process, and the id of its mount.
+type place struct {
+	path  string
+	mount int
+}
+
+// placeOf is the one of which the program has told the mount and the names, the last first. Without an empty name at the end
+// it did not get to the root: the place is not below it, or the path is too long. Of what has been removed it tells nothing.
+func placeOf(b []byte) (p place, known bool) {
+	if len(b) < 4 {
+		return place{}, false
+	}
+	p.mount, b = int(binary.LittleEndian.Uint32(b)), b[4:]
 	if len(b) == 0 || b[len(b)-1] != 0 || len(b) > 1 && b[len(b)-2] != 0 {
-		return "", false
+		return place{}, false
 	}
 	names := strings.Split(strings.Trim(string(b), "\x00"), "\x00")
 	slices.Reverse(names)
-	return "/" + strings.Join(names, "/"), true
+	p.path = "/" + strings.Join(names, "/")
+	return p, true
 }
 
 // fsCall is a file system call that is watched: which arguments are paths, counted from 1, and the operations that it is.

@@ -39,15 +39,15 @@ func TestHeaderHasNoPadding(t *testing.T) {
 	}
 }
 
-func TestJoinNames(t *testing.T) {
+func TestPlaceOf(t *testing.T) {
 	for names, want := range map[string]string{"\x00": "/", "b\x00a\x00\x00": "/a/b", "a\x00\x00": "/a"} {
-		if got, known := joinNames([]byte(names)); !known || got != want {
-			t.Errorf("%q: %q, %v", names, got, known)
+		if got, known := placeOf([]byte("\x07\x00\x00\x00" + names)); !known || got != (place{want, 7}) {
+			t.Errorf("%q: %v, %v", names, got, known)
 		}
 	}
 	for _, names := range []string{"", "b\x00a\x00", "a"} {
-		if got, known := joinNames([]byte(names)); known {
-			t.Errorf("%q: %q", names, got)
+		if got, known := placeOf([]byte("\x07\x00\x00\x00" + names)); known {
+			t.Errorf("%q: %v", names, got)
 		}
 	}
 }

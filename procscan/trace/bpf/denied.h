@@ -27,7 +27,7 @@ struct {
 struct asking {
 	u32 going, nr, caps; /* caps: how many were refused */
 	u32 cap[4];
-	u32 target, held; /* the user namespaces: in which the capability was asked, and the task's own */
+	u32 target; /* the user namespace in which the capability was asked */
 	u64 stack[STACK];
 };
 /* It lies with the thread, as pending does. */
@@ -76,7 +76,6 @@ int fs_enter(u64 *ctx)
 SEC("tp_btf/cap_capable")
 int capable(u64 *ctx)
 {
-	const struct cred *cred = (void *)ctx[0];
 	struct user_namespace *target = (void *)ctx[1];
 	int cap = ctx[3], ret = ctx[4];
 	struct asking *a;
@@ -95,14 +94,19 @@ int capable(u64 *ctx)
 		a->cap[n & 3] = cap;
 	a->caps = n + 1;
 	a->target = BPF_CORE_READ(target, ns.inum);
-	a->held = BPF_CORE_READ(cred, user_ns, ns.inum);
 	bpf_get_stack(ctx, a->stack, sizeof(a->stack), 0);
 	return 0;
 }
 
+static __always_inline struct mount *mount_of(struct vfsmount *m)
+{
+	return (void *)m - bpf_core_field_offset(struct mount, mnt);
+}
+
 /*
- * path_names appends the names of a path, the last first, each with its NUL, up to the root of the task. It ends with an
- * empty name when it got there.
+ * path_names appends the id of the mount of a path and its names, the last first, each with its NUL, up to the root of the
+ * task. It ends with an empty name when it got there. Of what has been removed, or replaced by another of that name, it
+ * appends nothing.
  */
 NOT_STATIC u32 path_names(struct event *e, u32 off, u64 dentry, u64 mnt)
 {
@@ -110,12 +114,17 @@ NOT_STATIC u32 path_names(struct event *e, u32 off, u64 dentry, u64 mnt)
 	struct fs_struct *fs = BPF_CORE_READ(t, fs);
 	struct dentry *root = BPF_CORE_READ(fs, root.dentry), *d = (void *)dentry, *parent;
 	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt), *m = (void *)mnt;
+	u32 id;
 	int n;
 
-	if (!e)
+	off &= CONTENT;
+	if (!e || (!BPF_CORE_READ(d, d_hash.pprev) && BPF_CORE_READ(d, d_parent) != d))
 		return off;
+	id = BPF_CORE_READ(mount_of(m), mnt_id);
+	__builtin_memcpy(&e->given.data[off], &id, sizeof(id));
+	off += sizeof(id);
 	for (n = 0; n < 64; n++) {
-		struct mount *mount = (void *)m - bpf_core_field_offset(struct mount, mnt);
+		struct mount *mount = mount_of(m);
 
 		off &= CONTENT;
 		if (off > CONTENT - 256)
@@ -177,6 +186,8 @@ int fs_leave(u64 *ctx)
 	struct fs_call *c;
 	struct event *e;
 	struct group_info *groups;
+	struct dentry *root;
+	struct vfsmount *root_mnt;
 	s64 ret = ctx[1];
 	u64 args[8] = {}, path;
 
@@ -214,7 +225,11 @@ int fs_leave(u64 *ctx)
 	}
 	e->x[0] = a->caps;
 	e->x[1] = a->target;
-	e->x[2] = a->held;
+	root = BPF_CORE_READ(t, fs, root.dentry);
+	root_mnt = BPF_CORE_READ(t, fs, root.mnt);
+	e->x[2] = BPF_CORE_READ(mount_of(root_mnt), mnt_id);
+	if (root != BPF_CORE_READ(root_mnt, mnt_root))
+		e->y = BPF_CORE_READ(root, d_inode, i_ino);
 	e->x[3] = a->cap[0];
 	e->x[4] = a->cap[1];
 	e->x[5] = a->cap[2];

@@ -30,13 +30,13 @@ struct event {
 	s64 ret;
 	u64 args[6];
 	u64 caps;
-	u64 opener_caps;
+	u64 y; /* as x */
 	u32 kind, nr;
 	u32 pid, tid, inside, ppid;
 	struct nsset before, after;
 	u32 ids[8];
 	char comm[16];
-	u32 x[8];
+	u32 x[8]; /* what a kind has besides; decode.go says what */
 	u16 seccomp, unused[3];
 	struct given given;
 };

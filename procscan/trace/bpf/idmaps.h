@@ -71,6 +71,6 @@ static __always_inline u32 map_facts(struct event *e, u32 off, struct pending *p
 	e->x[6] = BPF_CORE_READ(opener, egid.val);
 	e->x[7] |= (BPF_CORE_READ(ns, uid_map.nr_extents) ? 16 : 0) | (BPF_CORE_READ(ns, gid_map.nr_extents) ? 32 : 0) |
 		   (BPF_CORE_READ(ns, flags) & USERNS_SETGROUPS_ALLOWED ? 64 : 0) | (BPF_CORE_READ(ns, parent_could_setfcap) ? 128 : 0);
-	bpf_probe_read_kernel(&e->opener_caps, sizeof(e->opener_caps), &opener->cap_effective);
+	bpf_probe_read_kernel(&e->y, sizeof(e->y), &opener->cap_effective);
 	return ret < 0 ? parent_map(e, off, BPF_CORE_READ(ns, parent), p->map) : off;
 }

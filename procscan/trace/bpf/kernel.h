@@ -107,12 +107,19 @@ struct inode {
 	struct super_block *i_sb;
 };
 struct qstr { const unsigned char *name; };
-struct dentry { struct qstr d_name; struct dentry *d_parent; };
+struct hlist_bl_node { struct hlist_bl_node **pprev; };
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct qstr d_name;
+	struct dentry *d_parent;
+	struct inode *d_inode;
+};
 struct vfsmount { struct dentry *mnt_root; };
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	int mnt_id;
 };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct fs_struct { int umask; struct path root, pwd; };

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/nsview/nsview/nsinspect/events"
+	"github.com/nsview/nsview/procscan/proctest"
+	"github.com/nsview/nsview/procscan/trace"
+)
+
+// refusedPlacesMain is refused what is found by its name in a directory no more, or what another root directory has.
+func refusedPlacesMain() {
+	refused := map[string]func(string) error{"removed": refusedRemoved, "root": refusedInRoot}[os.Args[1]]
+	if err := refused(os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func refusedRemoved(dir string) error {
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	replaced, err := unix.Open("file", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(os.Rename("new", "file"), os.Chdir("gone"), os.Remove("../gone"), os.Mkdir("../gone", 0o755), becomeNobody())
+	if err != nil {
+		return err
+	}
+	return errors.Join(refusal(unix.Fchmod(replaced, 0o644)), refusal(unix.Chdir(".")))
+}
+
+func refusedInRoot(dir string) error {
+	if err := errors.Join(unix.Chroot(dir+"/root"), becomeNobody()); err != nil {
+		return err
+	}
+	_, err := unix.Open("/secret", unix.O_RDONLY, 0)
+	return refusal(err)
+}
+
+func becomeNobody() error {
+	const nobodys = 12345
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobodys), syscall.Setuid(nobodys))
+}
+
+// refusal is an error where a call was not refused.
+func refusal(err error) error {
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return fmt.Errorf("not refused: %v", err)
+}
+
+func deniedSource(t *testing.T) {
+	t.Helper()
+	proctest.NeedRoot(t)
+	source, err := trace.OpenBPF(trace.Options{Denied: true})
+	proctest.Need(t, "bpf", err == nil, fmt.Sprint(err))
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is at that name now is not taken for what the call was about: not another file, not that of another root directory.
+func TestTraceDeniedElsewhere(t *testing.T) {
+	deniedSource(t)
+	dir := realTempDir(t)
+	for _, err := range []error{
+		os.Chmod(dir, 0o755), os.WriteFile(dir+"/file", nil, 0o600), os.WriteFile(dir+"/new", nil, 0o644), os.Chown(dir+"/new", 12345, 12345),
+		os.Mkdir(dir+"/gone", 0o700), os.Mkdir(dir+"/root", 0o755), os.WriteFile(dir+"/root/secret", nil, 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "sh", "-c", `refused-places removed "$1" && refused-places root "$1"`, "sh", dir)
+	var messages strings.Builder
+	cmd.Stderr = &messages
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &messages)
+	}
+	var l liveTrace
+	if err := json.Unmarshal(out, &l); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range l.Events {
+		got[e.Name+" "+e.Args.Path] = strings.ReplaceAll(fmt.Sprint(e.Errno, " ", e.Denial.Agreement, " ", e.Denial.Difference), fmt.Sprint(e.PID), "PID")
+	}
+	const removed = "what its path begins at has been removed, is not below the root directory of the process, or was not told"
+	want := map[string]string{
+		"fchmod ": "EPERM unknown " + removed, "chdir .": "EACCES unknown " + removed,
+		"openat /secret": "EACCES unknown PID has ended or moved, and nobody else is in its mount and user namespace and has its root directory",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}
+
+// A directory is not taken for the one that was mounted on it.
+func TestTraceDeniedMountedOver(t *testing.T) {
+	deniedSource(t)
+	dir := realTempDir(t)
+	for _, err := range []error{os.Chmod(dir, 0o755), os.Mkdir(dir+"/below", 0o755), os.Mkdir(dir+"/over", 0o700), os.WriteFile(dir+"/below/file", nil, 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := `cd "$1/below" && mount --bind ../over ../below && exec setpriv --reuid=12345 --regid=12345 --clear-groups sh -c 'cat <file; read end'`
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsview", "trace", "-o", "jsonl", "--denied", "--", "unshare", "-m", "sh", "-c", script, "sh", dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen := ""
+	for lines := bufio.NewScanner(out); seen == "" && lines.Scan(); { // it is told before the shell ends
+		var e events.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		if e.Args.Path == dir+"/below/file" {
+			seen = fmt.Sprint(e.Errno, " ", e.Denial.Agreement, " ", e.Denial.Difference)
+		}
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // the status is that of read
+	if want := "EACCES unknown what its path begins at is not what is there by that name now"; seen != want {
+		t.Errorf("%q, want %q", seen, want)
+	}
+}

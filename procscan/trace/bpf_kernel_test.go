@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -237,6 +238,19 @@ func TestBPFSixteenAtOnce(t *testing.T) {
 	}
 	if len(s.Starts) != 16 {
 		t.Errorf("%d starts, not 16", len(s.Starts))
+	}
+}
+
+// Who may load no programs is told that, whichever of the maps is refused first.
+func TestBPFOfOrdinaryUser(t *testing.T) {
+	proctest.NeedRoot(t)
+	for range 20 {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), "NSVIEW_TRACE_HELPER=open")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+		if out, err := cmd.CombinedOutput(); err == nil || string(out) != "load the BPF programs: operation not permitted\n" {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 }
 

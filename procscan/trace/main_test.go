@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nsview/nsview/procscan/proctest"
+	"github.com/nsview/nsview/procscan/trace"
 )
 
 func TestMain(m *testing.M) {
-	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/") }, "changed-long-path": func() error { return changedPath(longBin) }, "unread-path": unreadPath}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/") }, "changed-long-path": func() error { return changedPath(longBin) }, "unread-path": unreadPath, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
 		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -22,6 +23,15 @@ func TestMain(m *testing.M) {
 	}
 	proctest.HeedSignals()
 	os.Exit(m.Run())
+}
+
+// openBPF fails as [trace.OpenBPF] does.
+func openBPF() error {
+	source, err := trace.OpenBPF(trace.Options{})
+	if err != nil {
+		return err
+	}
+	return source.Close()
 }
 
 const manyFlags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |

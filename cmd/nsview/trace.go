@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/events"
 	"github.com/nsview/nsview/procscan/trace"
 	"github.com/nsview/nsview/runner"
@@ -139,6 +140,8 @@ func (a *app) checkTrace(cmd *cobra.Command, f *traceFlags) error {
 		return usageError("", "--log takes the name of a file")
 	case f.duration < 0, f.duration == 0 && cmd.Flags().Changed("duration"):
 		return usageError("", "--duration is a time above 0, as in 30s")
+	case len(f.types) == 0 && cmd.Flags().Changed("type"):
+		return usageError("", "--type takes types of events: %s", strings.Join(eventTypes(), ", "))
 	case cmd.ArgsLenAtDash() >= 0 && len(f.command) == 0:
 		return usageError("", "no COMMAND after --")
 	}
@@ -184,7 +187,7 @@ func (a *app) traceLive(cmd *cobra.Command, f *traceFlags) error {
 		return err
 	}
 	defer source.Close()
-	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), fold: events.NewFold(), owners: owners{app: a}, agreements: map[events.Agreement]int{}}
+	t := &tracing{app: a, flags: f, source: source, history: events.NewHistory(), fold: events.NewFold(), owners: owners{app: a, none: map[nsinspect.Inode]time.Time{}}, agreements: map[events.Agreement]int{}}
 	t.history.Failures, t.history.Everyone = a.output == "tree", a.verbose
 	if f.denied {
 		if t.asker, err = a.asker(cmd.Context()); err != nil {

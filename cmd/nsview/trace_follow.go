@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/nsview/nsview/nsinspect"
 	"github.com/nsview/nsview/nsinspect/events"
@@ -19,6 +20,7 @@ func (t *tracing) follow(ctx context.Context) (*events.Follower, error) {
 		}
 		return events.Everybody(), nil
 	}
+	t.owners.at = time.Now()
 	s, err := t.app.snapshot(ctx, 0)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/nsview/nsview/nsinspect"
@@ -11,11 +12,12 @@ import (
 // owners knows whose a namespace is: the host's, or that of a container.
 type owners struct {
 	app   *app
-	at    time.Time // of the scan
+	at    time.Time // what was there then is known
 	whose map[nsinspect.Inode]string
+	none  map[nsinspect.Inode]time.Time // namespaces that were looked for in vain, and when
 }
 
-// refresh is how long a namespace that nobody was in is not looked for again.
+// refresh is how long a namespace of no container is not looked for again.
 const refresh = time.Second
 
 // explain adds to a setns whose the namespace is. A scan of the host takes a while: the events wait in their queue
@@ -26,15 +28,18 @@ func (o *owners) explain(ctx context.Context, e *events.Event) {
 		return
 	}
 	name, known := o.whose[inode]
-	if !known && time.Since(o.at) > refresh {
+	if !known && e.Time.After(o.at) && time.Since(o.none[inode]) > refresh {
 		o.scan(ctx)
-		name = o.whose[inode]
+		if name, known = o.whose[inode]; !known {
+			o.none[inode] = o.at
+		}
 	}
 	e.Args.Whose = name
 }
 
 func (o *owners) scan(ctx context.Context) {
 	o.at = time.Now()
+	maps.DeleteFunc(o.none, func(_ nsinspect.Inode, at time.Time) bool { return o.at.Sub(at) > refresh })
 	s, err := o.app.snapshot(ctx, 0)
 	if err != nil {
 		return // the inode still says which it is
@@ -44,7 +49,6 @@ func (o *owners) scan(ctx context.Context) {
 
 // learn takes from a snapshot whose its namespaces are. One that the host shares with a container is the host's.
 func (o *owners) learn(s *nsinspect.Snapshot) {
-	o.at = time.Now()
 	o.whose = map[nsinspect.Inode]string{}
 	viewers := s.Viewers()
 	for i := range s.Processes {

@@ -119,6 +119,8 @@ func unfollowed(r *record, _ string) [][]string {
 	return r.unasked("it follows no link at the end of its path, as the question of nsview access does")
 }
 
+func noQuestion(*record, string) [][]string { return nil }
+
 // unasked says why a call is no question to nsview access.
 func (r *record) unasked(why string) [][]string {
 	r.why = why
@@ -141,6 +143,8 @@ func fsCalls() map[uint32]fsCall {
 		unix.SYS_FACCESSAT:  {"faccessat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], 0) }},
 		unix.SYS_FACCESSAT2: {"faccessat2", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return accessOps(r.Args[2], r.Args[3]) }},
 		unix.SYS_CHDIR:      {"chdir", 0, 1, 0, 0, false, false, one("chdir")},
+		unix.SYS_FCHDIR:     {"fchdir", 1, 0, 0, 0, false, false, one("chdir")},
+		unix.SYS_STATFS:     {"statfs", 0, 1, 0, 0, false, false, one("lookup")},
 		unix.SYS_READLINKAT: {"readlinkat", 1, 2, 0, 0, false, false, one("readlink")},
 		unix.SYS_EXECVE:     {"execve", 0, 1, 0, 0, false, false, one("exec")},
 		unix.SYS_EXECVEAT:   {"execveat", 1, 2, 0, 0, false, false, one("exec")},
@@ -166,12 +170,7 @@ func fsCalls() map[uint32]fsCall {
 			}
 			return chownOps("chown", r.Args[2], r.Args[3])
 		}},
-		unix.SYS_UTIMENSAT: {"utimensat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string {
-			if r.Args[2] == 0 {
-				return [][]string{{"touch"}}
-			}
-			return [][]string{{"utimes"}, {"touch"}}
-		}},
+		unix.SYS_UTIMENSAT: {"utimensat", 1, 2, 0, 0, false, false, func(r *record, _ string) [][]string { return utimesOps(r.Args[2]) }},
 		// What removes an attribute asks for what sets it: xattr_permission of fs/xattr.c, cap_inode_removexattr.
 		unix.SYS_SETXATTR:     {"setxattr", 0, 1, 0, 2, true, false, xattr("setxattr")},
 		unix.SYS_FSETXATTR:    {"fsetxattr", 1, 0, 0, 2, true, false, xattr("setxattr")},
@@ -181,6 +180,22 @@ func fsCalls() map[uint32]fsCall {
 		unix.SYS_LREMOVEXATTR: {"lremovexattr", 0, 1, 0, 2, true, false, unfollowed},
 		unix.SYS_GETXATTR:     {"getxattr", 0, 1, 0, 2, true, false, xattr("getxattr")},
 		unix.SYS_FGETXATTR:    {"fgetxattr", 1, 0, 0, 2, true, false, xattr("getxattr")},
+		unix.SYS_LGETXATTR:    {"lgetxattr", 0, 1, 0, 2, true, false, unfollowed},
+		unix.SYS_LISTXATTR:    {"listxattr", 0, 1, 0, 0, false, false, one("lookup")}, // of the file itself nothing is asked
+		unix.SYS_LLISTXATTR:   {"llistxattr", 0, 1, 0, 0, false, false, one("lstat")},
+		unix.SYS_INOTIFY_ADD_WATCH: {"inotify_add_watch", 0, 2, 0, 0, false, false, func(r *record, second string) [][]string {
+			if r.Args[2]&unix.IN_DONT_FOLLOW != 0 {
+				return unfollowed(r, second)
+			}
+			return [][]string{{"eaccess", "r"}}
+		}},
+		unix.SYS_CHROOT:        {"chroot", 0, 1, 0, 0, false, false, noQuestion},
+		unix.SYS_MOUNT:         {"mount", 0, 2, 0, 0, false, false, noQuestion},
+		unix.SYS_UMOUNT2:       {"umount2", 0, 1, 0, 0, false, false, noQuestion},
+		unix.SYS_PIVOT_ROOT:    {"pivot_root", 0, 1, 0, 2, false, false, noQuestion},
+		unix.SYS_OPEN_TREE:     {"open_tree", 1, 2, 0, 0, false, false, noQuestion},
+		unix.SYS_MOVE_MOUNT:    {"move_mount", 1, 2, 3, 4, false, false, noQuestion},
+		unix.SYS_MOUNT_SETATTR: {"mount_setattr", 1, 2, 0, 0, false, false, noQuestion},
 		unix.SYS_CONNECT: {"connect", 0, 2, 0, 0, false, true, func(r *record, _ string) [][]string {
 			if r.Ret == -int64(unix.EPERM) {
 				return r.unasked("it is the peer of a datagram socket that refuses, not the file")

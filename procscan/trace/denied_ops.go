@@ -91,3 +91,10 @@ func chownOps(op string, uid, gid uint64) [][]string {
 	}
 	return [][]string{{op, id(uid), id(gid)}}
 }
+
+func utimesOps(times uint64) [][]string {
+	if times == 0 {
+		return [][]string{{"touch"}}
+	}
+	return [][]string{{"utimes"}, {"touch"}}
+}

@@ -1,6 +1,7 @@
 package trace_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,6 +129,36 @@ func TestBPFReadsWhatTheKernelRead(t *testing.T) {
 		e := find(t, tr.stop(cmd.Process.Pid), "execve", func(e *events.Event) bool { return e.Type == events.Exec && e.Failed() })
 		if e.Args.Path != want.path || e.Errno != want.errno || e.Args.Late != want.late {
 			t.Errorf("%s: %s, read late: %v", helper, e.Text(), e.Args.Late)
+		}
+	}
+}
+
+// A call that began before the trace was refused by no seccomp filter, though nobody has seen it begin.
+func TestBPFCallBegunBefore(t *testing.T) {
+	proctest.NeedRoot(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "NSVIEW_TRACE_HELPER=waiting")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 8)); err != nil {
+		t.Fatalf("the helper: %v, %v", err, cmd.Wait())
+	}
+	tr := start(t)
+	if err := errors.Join(stdin.Close(), cmd.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range tr.stop(cmd.Process.Pid) {
+		if e.Args.Reason != "" {
+			t.Errorf("%s", e.Text())
 		}
 	}
 }

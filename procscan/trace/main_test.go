@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/") }, "changed-long-path": func() error { return changedPath(longBin) }, "unread-path": unreadPath, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/", nil) }, "changed-long-path": func() error { return changedPath(longBin, nil) }, "waiting": func() error { return changedPath("/bin/", told) }, "unread-path": unreadPath, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
 		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -69,8 +70,9 @@ func rawClone3(args *[11]uint64) (pid int, errno unix.Errno) {
 var longBin = strings.Repeat("/.", 200) + "/bin/"
 
 // changedPath executes "true" in a directory, a path that another thread changes during the call: after the kernel has read it, and before the call
-// fails. The kernel waits for that thread at the arguments, whose memory that thread provides (userfaultfd(2)).
-func changedPath(dir string) error {
+// fails. The kernel waits for that thread at the arguments, whose memory that thread provides (userfaultfd(2)), after wait if
+// there is one.
+func changedPath(dir string, wait func() error) error {
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("userfaultfd: %w", errno)
@@ -97,6 +99,11 @@ func changedPath(dir string) error {
 		if _, err := unix.Read(int(fd), make([]byte, 32)); err != nil { // waits for the fault
 			panic(err)
 		}
+		if wait != nil {
+			if err := wait(); err != nil {
+				panic(err)
+			}
+		}
 		copy(path, dir+"lies")
 		wrong := make([]byte, page)
 		wrong[0] = 1 // the address of the first argument
@@ -110,6 +117,13 @@ func changedPath(dir string) error {
 		return fmt.Errorf("execve: %w, path %q", errno, path)
 	}
 	return nil
+}
+
+// told says that a call is going on, and waits until stdin ends.
+func told() error {
+	fmt.Println("waiting")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // unreadPath executes a path of which the memory has not been used before.

@@ -232,11 +232,13 @@ static __always_inline u32 bytes(struct given *g, u32 off, int i, u64 from, u64 
 	return off + n;
 }
 
+#define X32 0x40000000 /* is added to the number of a 64-bit call */
+
 /* compat: a 32-bit system call, whose number means another one. */
 static __always_inline bool compat(struct task_struct *t, long nr)
 {
 #ifdef __TARGET_ARCH_x86
-	return t->thread_info.status & 2 || nr & 0x40000000;
+	return t->thread_info.status & 2 || nr & X32;
 #else
 	return t->thread_info.flags >> 22 & 1;
 #endif
@@ -259,6 +261,16 @@ static __always_inline void read_args(u64 *args, struct pt_regs *r)
 	args[3] = r->regs[3];
 	args[4] = r->regs[4];
 	args[5] = r->regs[5];
+#endif
+}
+
+/* first_arg32 is the first of a 32-bit system call. */
+static __always_inline u32 first_arg32(struct pt_regs *r)
+{
+#ifdef __TARGET_ARCH_x86
+	return r->bx;
+#else
+	return r->orig_x0;
 #endif
 }
 

@@ -137,6 +137,7 @@ struct files_struct { struct fdtable *fdt; };
 struct mm_struct { unsigned long arg_start, arg_end; };
 struct linux_binprm { const char *filename; };
 struct thread_info { unsigned long flags; u32 status; };
+struct seccomp { int mode; };
 struct task_struct {
 	struct thread_info thread_info;
 	int pid, tgid;
@@ -149,11 +150,12 @@ struct task_struct {
 	struct files_struct *files;
 	struct fs_struct *fs;
 	struct mm_struct *mm;
+	struct seccomp seccomp;
 	char comm[16];
 };
 
 #ifdef __TARGET_ARCH_x86
-struct pt_regs { unsigned long di, si, dx, r10, r8, r9, orig_ax; };
+struct pt_regs { unsigned long bx, di, si, dx, r10, r8, r9, orig_ax; };
 #else
 struct pt_regs { u64 regs[31]; u64 orig_x0; s32 syscallno; };
 #endif

@@ -55,6 +55,50 @@
 #define NR_setns 268
 #define NR_execveat 281
 #endif
+/* Those of 32-bit programs: arch/x86/entry/syscalls/syscall_32.tbl and arch/arm64/tools/syscall_32.tbl. */
+#define NR32_fork 2
+#define NR32_write 4
+#define NR32_execve 11
+#define NR32_mount 21
+#define NR32_umount 22
+#define NR32_setuid16 23
+#define NR32_setgid16 46
+#define NR32_umount2 52
+#define NR32_chroot 61
+#define NR32_setreuid16 70
+#define NR32_setregid16 71
+#define NR32_setgroups16 81
+#define NR32_clone 120
+#define NR32_setfsuid16 138
+#define NR32_setfsgid16 139
+#define NR32_writev 146
+#define NR32_setresuid16 164
+#define NR32_setresgid16 170
+#define NR32_prctl 172
+#define NR32_pwrite64 181
+#define NR32_vfork 190
+#define NR32_setreuid 203
+#define NR32_setregid 204
+#define NR32_setgroups 206
+#define NR32_setresuid 208
+#define NR32_setresgid 210
+#define NR32_setuid 213
+#define NR32_setgid 214
+#define NR32_setfsuid 215
+#define NR32_setfsgid 216
+#ifdef __TARGET_ARCH_x86
+#define NR32_pivot_root 217
+#define NR32_unshare 310
+#define NR32_setns 346
+#define NR32_execveat 358
+#else
+#define NR32_pivot_root 218
+#define NR32_unshare 337
+#define NR32_setns 375
+#define NR32_execveat 387
+#endif
+
+/* The newer ones are the same everywhere. */
 #define NR_open_tree 428
 #define NR_move_mount 429
 #define NR_fsopen 430

@@ -238,19 +238,93 @@ int enter(u64 *ctx)
 	struct task_struct *t;
 	struct pending *p;
 
-	if (!wanted(nr & ~0x40000000))
+	if (!wanted(nr))
 		return 0;
 	t = (void *)bpf_get_current_task_btf();
-	if (compat(t, nr)) {
-		lose(LOST_COMPAT);
-		return 0;
-	}
-	if (ignored(nr, r))
+	if (compat(t, nr) || ignored(nr, r)) /* leave counts the former */
 		return 0;
 	p = begin(t, nr, r);
 	if (p)
 		keep_given(p, t);
 	return 0;
+}
+
+/* wanted32 reports whether a 32-bit system call would be shown if it could be read. */
+static __always_inline bool wanted32(long nr)
+{
+	switch (nr) {
+	case NR32_fork:
+	case NR32_vfork:
+	case NR32_clone:
+	case NR32_execve:
+	case NR32_execveat:
+	case NR32_write:
+	case NR32_pwrite64:
+	case NR32_writev:
+	case NR32_mount:
+	case NR32_umount:
+	case NR32_umount2:
+	case NR32_setuid16:
+	case NR32_setgid16:
+	case NR32_chroot:
+	case NR32_setreuid16:
+	case NR32_setregid16:
+	case NR32_setgroups16:
+	case NR32_setfsuid16:
+	case NR32_setfsgid16:
+	case NR32_setresuid16:
+	case NR32_setresgid16:
+	case NR32_prctl:
+	case NR32_setreuid:
+	case NR32_setregid:
+	case NR32_setgroups:
+	case NR32_setresuid:
+	case NR32_setresgid:
+	case NR32_setuid:
+	case NR32_setgid:
+	case NR32_setfsuid:
+	case NR32_setfsgid:
+	case NR32_pivot_root:
+	case NR32_unshare:
+	case NR32_setns:
+	case NR_clone3:
+	case NR_open_tree:
+	case NR_move_mount:
+	case NR_fsopen:
+	case NR_fsmount:
+	case NR_mount_setattr:
+		return 1;
+	}
+	return 0;
+}
+
+/* unread32 reports whether a 32-bit system call that returns is one that nobody tells of. */
+static __always_inline bool unread32(struct task_struct *t, long nr, struct pt_regs *r, s64 ret)
+{
+	if (nr & X32)
+		return wanted(nr & ~X32);
+	switch (nr) {
+	case NR32_write:
+	case NR32_pwrite64:
+	case NR32_writev:
+		return map_file(file_of(t, first_arg32(r)));
+	case NR32_prctl:
+		return first_arg32(r) == PR_SET_NAME;
+	case NR32_fork: /* newtask and exec have told of what succeeds */
+	case NR32_vfork:
+	case NR32_clone:
+	case NR_clone3:
+	case NR32_execve:
+	case NR32_execveat:
+		return ret < 0;
+	}
+	return wanted32(nr);
+}
+
+/* filtered reports whether seccomp(2) may refuse a system call of a task (SECCOMP_MODE_FILTER). */
+static __always_inline bool filtered(struct task_struct *t)
+{
+	return bpf_core_field_exists(t->seccomp.mode) && t->seccomp.mode == 2;
 }
 
 SEC("tp_btf/sys_exit")
@@ -264,19 +338,28 @@ int leave(u64 *ctx)
 	s64 ret = ctx[1];
 	long nr = number(r);
 
-	if (!wanted(nr))
-		return 0;
-	if (is_write(nr)) {
-		if (ret >= 0 && !map_writes)
+	if (wanted(nr)) {
+		if (is_write(nr)) {
+			if (ret >= 0 && !map_writes)
+				return 0;
+		} else if (nr != NR_clone3 && ignored(nr, r)) { /* what a clone3 points to may have changed */
 			return 0;
-	} else if (nr != NR_clone3 && ignored(nr, r)) { /* what a clone3 points to may have changed */
+		}
+	} else if (!(nr & X32) && !wanted32(nr)) {
 		return 0;
 	}
 	t = (void *)bpf_get_current_task_btf();
+	if (compat(t, nr)) {
+		if (unread32(t, nr, r, ret))
+			lose(LOST_COMPAT);
+		return 0;
+	}
+	if (!wanted(nr))
+		return 0;
 	p = entered = pending_of(t);
 	if (!p) {
-		/* A call that seccomp(2) refuses is never entered. */
-		if (ret >= 0 || ret < -4095 || compat(t, nr) || ignored(nr, r))
+		/* A call that seccomp(2) refuses is never entered. One that was entered before the trace began is not told either. */
+		if (ret >= 0 || ret < -4095 || !filtered(t) || ignored(nr, r))
 			return 0;
 		p = begin(t, nr, r);
 		if (!p)

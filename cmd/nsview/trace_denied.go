@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,6 +37,10 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 			e.Unjudged(subjectError(strconv.Itoa(e.PID), err).Error())
 			return
 		}
+		if subject.PID != e.PID && ofItself(w) {
+			e.Unjudged(fmt.Sprintf("its path leads through what %d, which has ended or moved, had in /proc/self", e.PID))
+			return
+		}
 		if !e.Denial.Shorten(w) {
 			e.Unjudged("what its path begins at is not what is there by that name now")
 			return
@@ -51,6 +56,13 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 	e.Judge(first)
 }
 
+// ofItself reports whether a walk leads through the directory that a process has for itself in procfs.
+func ofItself(w *access.Walk) bool {
+	return w != nil && (ofItself(w.New) || slices.ContainsFunc(w.Steps, func(l access.Lookup) bool {
+		return l.Followed && (l.Name == "self" || l.Name == "thread-self") && l.Found.Mount.Super.FSType == "proc"
+	}))
+}
+
 // rescanDenied is how old the picture of the host may be in which the place of a process that has ended is looked for.
 const rescanDenied = 200 * time.Millisecond
 
@@ -61,14 +73,14 @@ func (t *tracing) deniedSubject(ctx context.Context, e *events.Event) (*access.S
 		return nil, fmt.Errorf("it has more than %d supplementary groups", len(e.Denial.Groups))
 	}
 	where := t.deniedPlace(e)
-	if where == 0 && (time.Since(t.asker.scanned) > rescanDenied || t.isPlace(e.PID, e)) {
+	if where == 0 && (time.Since(t.asker.scanned) > rescanDenied || t.isPlace(e.PID, e) || t.isPlace(e.PPID, e)) {
 		if err := t.asker.scan(ctx); err != nil {
 			return nil, err
 		}
 		where = t.deniedPlace(e)
 	}
 	if where == 0 {
-		return nil, fmt.Errorf("%d has ended or moved, and nobody else is in its mount and user namespace and has its root directory", e.PID)
+		return nil, fmt.Errorf("%d has ended or moved, and nobody else is known to be in its mount and user namespace and to have its root directory", e.PID)
 	}
 	subject, err := t.asker.subject(ctx, &question{Target: strconv.Itoa(where)})
 	if err != nil {

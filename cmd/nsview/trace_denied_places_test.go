@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,11 +39,16 @@ func refusedRemoved(dir string) error {
 	if err != nil {
 		return err
 	}
+	closed, err := unix.Open("closed", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
 	err = errors.Join(os.Rename("new", "file"), os.Chdir("gone"), os.Remove("../gone"), os.Mkdir("../gone", 0o755), becomeNobody())
 	if err != nil {
 		return err
 	}
-	return errors.Join(refusal(unix.Fchmod(replaced, 0o644)), refusal(unix.Chdir(".")))
+	_, itself := unix.Open("/proc/self/fd/"+strconv.Itoa(closed)+"/nothing", unix.O_RDONLY, 0)
+	return errors.Join(refusal(unix.Fchmod(replaced, 0o644)), refusal(unix.Chdir(".")), refusal(itself))
 }
 
 func refusedInRoot(dir string) error {
@@ -82,7 +88,7 @@ func TestTraceDeniedElsewhere(t *testing.T) {
 	dir := realTempDir(t)
 	for _, err := range []error{
 		os.Chmod(dir, 0o755), os.WriteFile(dir+"/file", nil, 0o600), os.WriteFile(dir+"/new", nil, 0o644), os.Chown(dir+"/new", 12345, 12345),
-		os.Mkdir(dir+"/gone", 0o700), os.Mkdir(dir+"/root", 0o755), os.WriteFile(dir+"/root/secret", nil, 0o600),
+		os.Mkdir(dir+"/gone", 0o700), os.Mkdir(dir+"/closed", 0o700), os.Mkdir(dir+"/root", 0o755), os.WriteFile(dir+"/root/secret", nil, 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -101,12 +107,17 @@ func TestTraceDeniedElsewhere(t *testing.T) {
 	}
 	got := map[string]string{}
 	for _, e := range l.Events {
-		got[e.Name+" "+e.Args.Path] = strings.ReplaceAll(fmt.Sprint(e.Errno, " ", e.Denial.Agreement, " ", e.Denial.Difference), fmt.Sprint(e.PID), "PID")
+		name := e.Name + " " + e.Args.Path
+		if strings.HasPrefix(e.Args.Path, "/proc/self/fd/") {
+			name = "of itself"
+		}
+		got[name] = strings.ReplaceAll(fmt.Sprint(e.Errno, " ", e.Denial.Agreement, " ", e.Denial.Difference), fmt.Sprint(e.PID), "PID")
 	}
 	const removed = "what its path begins at has been removed, is not below the root directory of the process, or was not told"
 	want := map[string]string{
 		"fchmod ": "EPERM unknown " + removed, "chdir .": "EACCES unknown " + removed,
-		"openat /secret": "EACCES unknown PID has ended or moved, and nobody else is in its mount and user namespace and has its root directory",
+		"of itself":      "EACCES unknown its path leads through what PID, which has ended or moved, had in /proc/self",
+		"openat /secret": "EACCES unknown PID has ended or moved, and nobody else is known to be in its mount and user namespace and to have its root directory",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)

@@ -26,6 +26,7 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 		return
 	}
 	var first *access.Verdict
+	var walked *access.Walk // the one of first
 	for _, words := range e.Denial.Ops {
 		op, err := access.ParseOperation(words[0], words[1:])
 		if err != nil {
@@ -47,13 +48,14 @@ func (t *tracing) explainDenied(ctx context.Context, e *events.Event) {
 		}
 		v := access.Decide(subject, w, op)
 		if first == nil || v.Verdict == access.Deny && string(v.Errno) == e.Errno {
-			first = &v
+			first, walked = &v, w
 		}
 		if first.Verdict == access.Deny && string(first.Errno) == e.Errno {
 			break
 		}
 	}
 	e.Judge(first)
+	e.Doubt(walked)
 }
 
 // ofItself reports whether a walk leads through the directory that a process has for itself in procfs.

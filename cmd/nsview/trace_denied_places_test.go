@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +26,7 @@ import (
 
 // refusedPlacesMain is refused what is found by its name in a directory no more, or what another root directory has.
 func refusedPlacesMain() {
-	refused := map[string]func(string) error{"removed": refusedRemoved, "root": refusedInRoot}[os.Args[1]]
+	refused := map[string]func(string) error{"removed": refusedRemoved, "changed": refusedBefore, "root": refusedInRoot}[os.Args[1]]
 	if err := refused(os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -59,6 +61,21 @@ func refusedInRoot(dir string) error {
 	return refusal(err)
 }
 
+// refusedBefore changes what was refused to it.
+func refusedBefore(dir string) error {
+	runtime.LockOSThread()
+	const nobodys = 12345
+	if err := unix.Setfsuid(nobodys); err != nil { // takes the capabilities that files are about
+		return err
+	}
+	_, allowed := unix.Open(dir+"/allowed", unix.O_RDONLY, 0)
+	_, deleted := unix.Open(dir+"/deleted", unix.O_RDONLY, 0)
+	if err := unix.Setfsuid(0); err != nil {
+		return err
+	}
+	return errors.Join(refusal(allowed), refusal(deleted), os.Chmod(dir+"/allowed", 0o644), os.Remove(dir+"/deleted"))
+}
+
 func becomeNobody() error {
 	const nobodys = 12345
 	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobodys), syscall.Setuid(nobodys))
@@ -88,13 +105,13 @@ func TestTraceDeniedElsewhere(t *testing.T) {
 	dir := realTempDir(t)
 	for _, err := range []error{
 		os.Chmod(dir, 0o755), os.WriteFile(dir+"/file", nil, 0o600), os.WriteFile(dir+"/new", nil, 0o644), os.Chown(dir+"/new", 12345, 12345),
-		os.Mkdir(dir+"/gone", 0o700), os.Mkdir(dir+"/closed", 0o700), os.Mkdir(dir+"/root", 0o755), os.WriteFile(dir+"/root/secret", nil, 0o600),
+		os.Mkdir(dir+"/gone", 0o700), os.Mkdir(dir+"/closed", 0o700), os.WriteFile(dir+"/allowed", nil, 0o600), os.WriteFile(dir+"/deleted", nil, 0o600), os.Chmod(filepath.Dir(dir), 0o755), os.Mkdir(dir+"/root", 0o755), os.WriteFile(dir+"/root/secret", nil, 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "sh", "-c", `refused-places removed "$1" && refused-places root "$1"`, "sh", dir)
+	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "sh", "-c", `refused-places removed "$1" && refused-places root "$1" && refused-places changed "$1"`, "sh", dir)
 	var messages strings.Builder
 	cmd.Stderr = &messages
 	out, err := cmd.Output()
@@ -107,17 +124,20 @@ func TestTraceDeniedElsewhere(t *testing.T) {
 	}
 	got := map[string]string{}
 	for _, e := range l.Events {
-		name := e.Name + " " + e.Args.Path
+		name := e.Name + " " + strings.TrimPrefix(e.Args.Path, dir)
 		if strings.HasPrefix(e.Args.Path, "/proc/self/fd/") {
 			name = "of itself"
 		}
 		got[name] = strings.ReplaceAll(fmt.Sprint(e.Errno, " ", e.Denial.Agreement, " ", e.Denial.Difference), fmt.Sprint(e.PID), "PID")
+		got[name] = strings.ReplaceAll(got[name], dir, "DIR")
 	}
 	const removed = "what its path begins at has been removed, is not below the root directory of the process, or was not told"
 	want := map[string]string{
 		"fchmod ": "EPERM unknown " + removed, "chdir .": "EACCES unknown " + removed,
-		"of itself":      "EACCES unknown its path leads through what PID, which has ended or moved, had in /proc/self",
-		"openat /secret": "EACCES unknown PID has ended or moved, and nobody else is known to be in its mount and user namespace and to have its root directory",
+		"of itself":       "EACCES unknown its path leads through what PID, which has ended or moved, had in /proc/self",
+		"openat /allowed": "EACCES unknown the kernel answered EACCES, nsview would allow it, but DIR/allowed has been changed since",
+		"openat /deleted": "EACCES unknown the kernel answered EACCES, nsview ENOENT, but DIR has been changed since",
+		"openat /secret":  "EACCES unknown PID has ended or moved, and nobody else is known to be in its mount and user namespace and to have its root directory",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)

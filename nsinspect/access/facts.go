@@ -3,6 +3,7 @@ package access
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -209,8 +210,11 @@ type Node struct {
 	Dev   string `json:"dev"` // MAJOR:MINOR as stat(2) says
 	Inode uint64 `json:"inode"`
 	Nlink uint64 `json:"nlink"`
-	Rdev  string `json:"rdev,omitempty"` // MAJOR:MINOR of a device
-	Link  string `json:"link,omitempty"` // text of a symbolic link
+	// Changed is when it was changed last in any way, its owner and mode too (ctime), Written what is in it (mtime).
+	Changed time.Time `json:"-"`
+	Written time.Time `json:"-"`
+	Rdev    string    `json:"rdev,omitempty"` // MAJOR:MINOR of a device
+	Link    string    `json:"link,omitempty"` // text of a symbolic link
 
 	ACL        *ACL   `json:"acl"`                   // nil: none beyond the mode
 	DefaultACL *ACL   `json:"default_acl"`           // of a directory

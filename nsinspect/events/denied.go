@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect"
@@ -102,6 +103,35 @@ func (e *Event) Judge(v *access.Verdict) {
 	case !d.capsFit():
 		d.Agreement = Disagree
 		d.Difference = fmt.Sprintf("the kernel asked for %s, which is not what decides %s", strings.Join(d.Refused, " and "), v.Rule)
+	}
+}
+
+// tick is how far behind the times of files are at most: many file systems have that of the last timer interrupt
+// (current_time() in fs/inode.c, CONFIG_HZ is 100 or more).
+const tick = 10 * time.Millisecond
+
+// Doubt takes a disagreement back where something that nsview saw on the walk has been changed since the call: then what the
+// kernel decided on is not known.
+func (e *Event) Doubt(w *access.Walk) {
+	if e.Denial.Agreement != Disagree {
+		return
+	}
+	for ; w != nil; w = w.New {
+		for i := range w.Steps {
+			l := &w.Steps[i]
+			for _, n := range []*access.Node{l.Dir, l.Found, l.End} {
+				if n == nil || n.Changed.Before(e.Time.Add(-tick)) {
+					continue
+				}
+				// Names come and go in a directory; that counts where one is missing.
+				if n.Type == access.Directory && n.Changed.Equal(n.Written) && (n != l.Dir || l.Found != nil) {
+					continue
+				}
+				e.Denial.Agreement = Unknown
+				e.Denial.Difference += ", but " + n.Path + " has been changed since"
+				return
+			}
+		}
 	}
 }
 

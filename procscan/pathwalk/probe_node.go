@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"path"
+	"time"
 
 	"github.com/nsview/nsview/idmap"
 	"github.com/nsview/nsview/nsinspect/access"
@@ -95,6 +96,7 @@ func (r *trail) nodeOf(where string, m *access.Mount, x *unix.Statx_t) *access.N
 	n := &access.Node{
 		Path: where, Type: access.Type(typeName(uint32(x.Mode))), Mode: uint32(x.Mode) & 0o7777, Dev: devString(x.Dev_major, x.Dev_minor), Inode: x.Ino, Nlink: uint64(x.Nlink),
 		Mount: m, Immutable: attribute(x, unix.STATX_ATTR_IMMUTABLE), Append: attribute(x, unix.STATX_ATTR_APPEND),
+		Changed: time.Unix(x.Ctime.Sec, int64(x.Ctime.Nsec)), Written: time.Unix(x.Mtime.Sec, int64(x.Mtime.Nsec)),
 	}
 	n.UID, n.GID = r.ids(m, x.Uid, x.Gid)
 	if n.Type == access.CharDevice || n.Type == access.BlockDevice {

@@ -136,7 +136,11 @@ func (t *tracing) lines(list []events.Line) error {
 			o.Width = commWidth
 			comm = render.Cut(comm, o)
 		}
-		if err := t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), strconv.Itoa(e.InsidePID), comm, list[i].Text())); err != nil {
+		inside := "?"
+		if e.InsidePID != 0 {
+			inside = strconv.Itoa(e.InsidePID)
+		}
+		if err := t.line(traceLine(clock(e.Time), strconv.Itoa(e.PID), inside, comm, list[i].Text())); err != nil {
 			return err
 		}
 	}

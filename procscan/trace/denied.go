@@ -49,6 +49,9 @@ func (r *record) denied(e *events.Event) {
 	}
 	d.Why = r.why
 	switch {
+	case r.unread(call.path, 2) || r.unread(call.path2, 3):
+		a.Path, a.New = "", ""
+		d.Why = "its path was not in the memory of the process any more when it returned"
 	case a.Truncated:
 		d.Why = "its path is longer than what is kept of it"
 	case call.socket && first == "":
@@ -61,6 +64,11 @@ func (r *record) denied(e *events.Event) {
 	if d.Why != "" {
 		d.Ops = nil
 	}
+}
+
+// unread reports whether a call was given a string by that argument, counted from 1, which the program could not read.
+func (r *record) unread(arg uint8, text int) bool {
+	return arg != 0 && r.Args[arg-1] != 0 && len(r.texts[text]) == 0 // an empty string has its NUL
 }
 
 // absolute is a path from the root of the process, and what of it was not looked up. Where the directory that it begins in is

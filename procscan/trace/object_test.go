@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"os"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // The committed objects of every architecture are whole, and have the programs that are attached.
@@ -66,5 +68,20 @@ func TestOpenOps(t *testing.T) {
 		if got := openOps(&record{}, flags); len(got) != len(want) || got[0][0] != want[0][0] || got[len(got)-1][0] != want[len(want)-1][0] {
 			t.Errorf("%#o: %v, want %v", flags, got, want)
 		}
+	}
+}
+
+// A path that could not be read is not taken for an empty one, which would be the working directory.
+func TestDeniedWithoutItsPath(t *testing.T) {
+	base := []byte("\x07\x00\x00\x00b\x00a\x00\x00")
+	r := &record{calls: fsCalls()}
+	r.Kind, r.Nr, r.Ret, r.texts[2], r.texts[4] = kindDenied, unix.SYS_OPENAT, -int64(unix.EACCES), []byte{0}, base
+	r.Args[1] = 0x1000
+	if e := r.event(time.Time{}); e.Args.Path != "/a/b" || len(e.Denial.Ops) == 0 {
+		t.Errorf("of an empty path: %q, %v", e.Args.Path, e.Denial)
+	}
+	r.texts[2] = nil
+	if e := r.event(time.Time{}); e.Args.Path != "" || len(e.Denial.Ops) != 0 || e.Denial.Why == "" {
+		t.Errorf("without its path: %q, %v", e.Args.Path, e.Denial)
 	}
 }

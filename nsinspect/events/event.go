@@ -38,7 +38,7 @@ type Event struct {
 	PPID      int       `json:"ppid"`
 	Comm      string    `json:"comm"` // of the thread when it made the call; after an exec its new one
 	Type      Type      `json:"type"`
-	Name      string    `json:"event"` // the system call; "exec" and "exit" for what is more than one, "map_write" for a write to an id map
+	Name      string    `json:"event"` // the system call; "exec" and "exit" for what is more than one, "map_write" for a write to an id map; "namespaces", "map" and "ids" where only their change was seen
 	Flags     []string  `json:"flags"` // by name; what has no name is one hexadecimal number
 	Args      Args      `json:"args"`
 	Result    int64     `json:"result"` // what the call returned: on success of a clone the child's PID, -1 on failure

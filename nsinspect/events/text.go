@@ -69,6 +69,9 @@ func (e *Event) call() string {
 		}
 		return list("PR_SET_NAME", name)
 	case Map:
+		if e.Name == "map" {
+			return fmt.Sprintf("/proc/%d/%s is %s", a.Target, a.File, quoteAny(a.Content))
+		}
 		return fmt.Sprintf("write /proc/%d/%s %s%s", a.Target, a.File, quoteAny(a.Content), cutMark(a))
 	case Setns:
 		what := ""

@@ -203,7 +203,8 @@ func (p *Proc) changes(now time.Time, s *nsinspect.Snapshot, is *nsinspect.Proce
 	return list
 }
 
-// mapChanges adds the id maps that were not there before.
+// mapChanges adds the id maps that were not there before: written since, or of a user namespace that was entered, which looks
+// the same.
 func (p *Proc) mapChanges(s *nsinspect.Snapshot, is *nsinspect.Process, add func(events.Type, string) *events.Event) {
 	maps := s.Maps(is.IDMaps)
 	if maps == nil {
@@ -224,7 +225,7 @@ func (p *Proc) mapChanges(s *nsinspect.Snapshot, is *nsinspect.Process, add func
 		was, is idmap.Map
 	}{{"uid_map", old.UID, maps.UID}, {"gid_map", old.GID, maps.GID}} {
 		if len(m.is) > 0 && !m.was.Equal(m.is) {
-			e := add(events.Map, "map_write")
+			e := add(events.Map, "map")
 			e.Args.File, e.Args.Content, e.Args.Target, e.Args.TargetNS = m.file, m.is.Format(), is.PID, is.Namespaces.User
 		}
 	}

@@ -72,13 +72,28 @@ func (f *Fold) Add(e *Event, shown bool) []Line {
 		f.order = append(f.order, e.TID)
 		return lines
 	}
+	lines := f.others(e)
 	if s != nil && shown && e.Type == Exec && !e.Failed() && s.continues(e) {
 		f.forget(e.TID)
-		return []Line{{Event: e, note: "(after " + count(s.n, "name", "names") + " in PATH)"}}
+		return append(lines, Line{Event: e, note: "(after " + count(s.n, "name", "names") + " in PATH)"})
 	}
-	lines := f.end(e.TID)
+	lines = append(lines, f.end(e.TID)...)
 	if shown {
 		lines = append(lines, Line{Event: e})
+	}
+	return lines
+}
+
+// others are the lines of what the other threads of the process have searched, which are gone after an exec and at its end.
+func (f *Fold) others(e *Event) []Line {
+	if e.Failed() || e.Type != Exec && e.Type != Exit {
+		return nil
+	}
+	var lines []Line
+	for _, tid := range slices.Clone(f.order) {
+		if tid != e.TID && f.searches[tid].first.PID == e.PID {
+			lines = append(lines, f.end(tid)...)
+		}
 	}
 	return lines
 }

@@ -100,3 +100,18 @@ func TestFoldDenials(t *testing.T) {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
+
+// A thread that searches is gone when another one of its process executes, or the process ends: nothing is told after that.
+func TestFoldSearchesOfThreads(t *testing.T) {
+	for _, end := range []*events.Event{execOf(1, "/b/other", "", "other"), {PID: 1, TID: 1, Type: events.Exit, Name: "exit"}} {
+		f := events.NewFold()
+		thread := execOf(2, "/a/sh", "ENOENT")
+		thread.PID = 1
+		f.Add(thread, true)
+		f.Add(execOf(3, "/a/sh", "ENOENT"), true)
+		got := textsOf(f.Add(end, true))
+		if len(got) != 2 || got[0] != `2 execve("/a/sh") = ENOENT` {
+			t.Errorf("at %s: %q", end.Text(), got)
+		}
+	}
+}

@@ -163,6 +163,27 @@ func TestBPFCallBegunBefore(t *testing.T) {
 	}
 }
 
+// A write to an id map is seen whatever call it is by.
+func TestBPFVectoredMaps(t *testing.T) {
+	tr := start(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "NSVIEW_TRACE_HELPER=vectored-maps")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var got []string
+	for _, e := range tr.stop(cmd.Process.Pid) {
+		if e.Type == events.Map {
+			got = append(got, fmt.Sprintf("%s %q %s", e.Args.File, e.Args.Content, e.Errno))
+		}
+	}
+	slices.Sort(got)
+	want := []string{`uid_map "0 0 1 by pwritev" ESPIPE`, `uid_map "0 0 1 by pwritev2" EPERM`, `uid_map "0 0 1 by writev" EPERM`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // What the kernel refuses is shown as refused, with the rule that refused it.
 func TestBPFRefusedMaps(t *testing.T) {
 	tr := start(t)

@@ -48,6 +48,13 @@ func toldAtOnce(nr uint32) bool {
 	return isFork(nr) || isVfork(nr)
 }
 
+// isWrite reports whether a call writes to a file, and isWritev whether it is given what to write in parts, of which the first
+// is read.
+func isWrite(nr uint32) bool { return nr == unix.SYS_WRITE || nr == unix.SYS_PWRITE64 || isWritev(nr) }
+func isWritev(nr uint32) bool {
+	return nr == unix.SYS_WRITEV || nr == unix.SYS_PWRITEV || nr == unix.SYS_PWRITEV2
+}
+
 // call decodes a system call that is not told by a tracepoint of its own.
 func (r *record) call(e *events.Event) {
 	a := &e.Args
@@ -171,7 +178,7 @@ func (r *record) mapWrite(e *events.Event) {
 	a.File = mapFiles()[min(r.X[7]&15, 4)]
 	a.Content, a.Target = cString(r.texts[0]), int(r.X[0]) // runc writes a NUL, at which the kernel stops reading
 	a.TargetNS, a.ParentNS = nsinspect.Inode(r.X[1]), nsinspect.Inode(r.X[2])
-	a.Truncated = uint64(len(r.texts[0])) < r.Args[2] && r.Nr != unix.SYS_WRITEV
+	a.Truncated = uint64(len(r.texts[0])) < r.Args[2] && !isWritev(r.Nr)
 	written := r.X[7]
 	e.ExplainMap(events.MapFacts{
 		OpenerNS: nsinspect.Inode(r.X[4]), EUID: idmap.Kernel(r.X[5]), EGID: idmap.Kernel(r.X[6]), Caps: r.Y, Owner: idmap.Kernel(r.X[3]),

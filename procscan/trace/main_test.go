@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/", nil) }, "changed-long-path": func() error { return changedPath(longBin, nil) }, "waiting": func() error { return changedPath("/bin/", told) }, "unread-path": unreadPath, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/", nil) }, "changed-long-path": func() error { return changedPath(longBin, nil) }, "waiting": func() error { return changedPath("/bin/", told) }, "unread-path": unreadPath, "vectored-maps": vectoredMaps, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
 		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -142,6 +142,27 @@ func unreadPath() error {
 	}
 	if _, _, errno := unix.Syscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(unsafe.SliceData(path))), 0, 0); errno != unix.ENOENT {
 		return fmt.Errorf("execve: %w", errno)
+	}
+	return nil
+}
+
+// vectoredMaps writes to its id map with the calls that are given parts. The map of the initial user namespace takes none, and
+// no map takes one at an offset (ESPIPE).
+func vectoredMaps() error {
+	fd, err := unix.Open("/proc/self/uid_map", unix.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	content := func(call string) [][]byte { return [][]byte{[]byte("0 0 1 by " + call)} }
+	for call, write := range map[string]func() (int, error){
+		"writev":   func() (int, error) { return unix.Writev(fd, content("writev")) },
+		"pwritev":  func() (int, error) { return unix.Pwritev(fd, content("pwritev"), 0) },
+		"pwritev2": func() (int, error) { return unix.Pwritev2(fd, content("pwritev2"), -1, 0) },
+	} {
+		if n, err := write(); err == nil {
+			return fmt.Errorf("%s wrote %d bytes to the map", call, n)
+		}
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func (p *Perf) mapRing(fd int) error {
 func perfFilter() string {
 	var parts []string
 	for nr := range uint32(600) {
-		if wanted(nr) && nr != unix.SYS_WRITE && nr != unix.SYS_PWRITE64 || nr == unix.SYS_EXIT_GROUP || nr == unix.SYS_EXIT {
+		if wanted(nr) && !isWrite(nr) || nr == unix.SYS_EXIT_GROUP || nr == unix.SYS_EXIT {
 			parts = append(parts, "id=="+strconv.Itoa(int(nr)))
 		}
 	}

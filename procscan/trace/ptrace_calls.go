@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path"
@@ -42,7 +43,7 @@ func (p *Ptrace) begun(tid int, info *callInfo) *record {
 	text := func(i int, address uint64) { r.texts[i] = readText(tid, address, maxText) }
 	bytes := func(i int, address, n uint64) { r.texts[i] = readMemory(tid, address, int(min(n, 4095))) }
 	switch r.Nr {
-	case unix.SYS_WRITE, unix.SYS_PWRITE64:
+	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_WRITEV, unix.SYS_PWRITEV, unix.SYS_PWRITEV2:
 		target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, int32(a[0]))) // a write to what is not open fails by itself
 		file := 0
 		for i, name := range mapFiles() {
@@ -59,7 +60,13 @@ func (p *Ptrace) begun(tid int, info *callInfo) *record {
 			of = int(r.PID) // its own number in the procfs that it sees
 		}
 		r.X[0], r.X[1] = uint32(of), inodesOf(of).User
-		bytes(0, a[1], a[2])
+		from, n := a[1], a[2]
+		if isWritev(r.Nr) {
+			if part := readMemory(tid, from, 16); len(part) == 16 { // struct iovec
+				from, n = binary.NativeEndian.Uint64(part), binary.NativeEndian.Uint64(part[8:])
+			}
+		}
+		bytes(0, from, n)
 	case unix.SYS_PRCTL:
 		if a[0] != unix.PR_SET_NAME {
 			return nil
@@ -111,13 +118,13 @@ func (p *Ptrace) ended(tid int, call *record, ret int64) error {
 // wanted is the calls that bpf/trace.bpf.c watches.
 func wanted(nr uint32) bool {
 	switch nr {
-	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_SETUID, unix.SYS_SETGID,
+	case unix.SYS_SETUID, unix.SYS_SETGID,
 		unix.SYS_SETREUID, unix.SYS_SETREGID, unix.SYS_SETGROUPS, unix.SYS_SETRESUID, unix.SYS_SETRESGID, unix.SYS_SETFSUID, unix.SYS_SETFSGID,
 		unix.SYS_PIVOT_ROOT, unix.SYS_PRCTL, unix.SYS_CHROOT, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_OPEN_TREE,
 		unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_FSMOUNT, unix.SYS_MOUNT_SETATTR:
 		return true
 	}
-	return toldAtOnce(nr)
+	return isWrite(nr) || toldAtOnce(nr)
 }
 
 // record is who does something now, as /proc has it.

@@ -3,7 +3,9 @@ package trace_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +20,7 @@ func TestPtraceSeesWhatBPFSees(t *testing.T) {
 		{"/usr/bin/unshare", "-Urpf", "--mount-proc", "unshare", "-n", "sh", "-c", "true; exit 3"},
 		{"/usr/bin/unshare", "-m", "sh", "-c", "mount -t tmpfs x /mnt; umount /mnt; umount /nowhere; chroot / true"},
 		{"/usr/bin/setpriv", "--reuid=12345", "--regid=12345", "--groups=1,2", "unshare", "-U", "sh", "-c", "echo nonsense >/proc/self/uid_map; unshare -n true"},
+		{"/bin/sh", "-c", "NSVIEW_TRACE_HELPER=vectored-maps /proc/" + strconv.Itoa(os.Getpid()) + "/exe; /bin/true"},
 		{"/bin/sh", "-c", "sh -c 'kill -KILL $$'; nsenter --net=/proc/self/ns/net true; (sleep 0.01; true) & wait"},
 	} {
 		tr := start(t)

@@ -7,7 +7,7 @@ static __always_inline u32 map_content(struct given *g, struct pending *p)
 {
 	u64 from = p->args[1], n = p->args[2];
 
-	if (p->nr == NR_writev) {
+	if (is_writev(p->nr)) {
 		u64 iov[2] = {};
 		if (bpf_probe_read_user(iov, sizeof(iov), (void *)from))
 			g->late = 1;
@@ -33,6 +33,8 @@ static __always_inline u32 given_to(struct given *g, struct pending *p)
 	case NR_write:
 	case NR_pwrite64:
 	case NR_writev:
+	case NR_pwritev:
+	case NR_pwritev2:
 		return map_content(g, p);
 	case NR_clone3:
 		return bytes(g, 0, 0, p->args[0], 88);

@@ -2,7 +2,10 @@
 /* Writes to the id maps of user namespaces: which they are, and what the kernel judges them by. */
 #pragma once
 
-static __always_inline bool is_write(long nr) { return nr == NR_write || nr == NR_pwrite64 || nr == NR_writev; }
+/* is_writev: it is given what to write in parts. */
+static __always_inline bool is_writev(long nr) { return nr == NR_writev || nr == NR_pwritev || nr == NR_pwritev2; }
+
+static __always_inline bool is_write(long nr) { return nr == NR_write || nr == NR_pwrite64 || is_writev(nr); }
 
 /* map_file: 1 to 4 when the descriptor is /proc/PID/uid_map, gid_map, projid_map or setgroups, else 0. */
 static __always_inline u32 map_file(struct file *f)

@@ -29,6 +29,8 @@
 #define NR_unshare 272
 #define NR_setns 308
 #define NR_execveat 322
+#define NR_pwritev 296
+#define NR_pwritev2 328
 #else
 #define NR_umount2 39
 #define NR_mount 40
@@ -54,6 +56,8 @@
 #define NR_execve 221
 #define NR_setns 268
 #define NR_execveat 281
+#define NR_pwritev 70
+#define NR_pwritev2 287
 #endif
 /* Those of 32-bit programs: arch/x86/entry/syscalls/syscall_32.tbl and arch/arm64/tools/syscall_32.tbl. */
 #define NR32_fork 2
@@ -91,11 +95,15 @@
 #define NR32_unshare 310
 #define NR32_setns 346
 #define NR32_execveat 358
+#define NR32_pwritev 334
+#define NR32_pwritev2 379
 #else
 #define NR32_pivot_root 218
 #define NR32_unshare 337
 #define NR32_setns 375
 #define NR32_execveat 387
+#define NR32_pwritev 362
+#define NR32_pwritev2 393
 #endif
 
 /* The newer ones are the same everywhere. */

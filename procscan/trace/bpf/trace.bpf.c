@@ -17,6 +17,7 @@
 #include "denied.h"
 #include "idmaps.h"
 #include "given.h"
+#include "wanted.h"
 
 /* How many of the pending calls are writes to id maps: while there are none, a write that returns is not looked for. */
 u64 map_writes;
@@ -119,47 +120,6 @@ int on_exit(u64 *ctx)
 	return 0;
 }
 
-/* wanted reports whether a system call is one that is shown. */
-static __always_inline bool wanted(long nr)
-{
-	switch (nr) {
-#ifdef NR_fork
-	case NR_fork:
-	case NR_vfork:
-#endif
-	case NR_write:
-	case NR_pwrite64:
-	case NR_writev:
-	case NR_clone:
-	case NR_clone3:
-	case NR_execve:
-	case NR_execveat:
-	case NR_setuid:
-	case NR_setgid:
-	case NR_setreuid:
-	case NR_setregid:
-	case NR_setgroups:
-	case NR_setresuid:
-	case NR_setresgid:
-	case NR_setfsuid:
-	case NR_setfsgid:
-	case NR_pivot_root:
-	case NR_prctl:
-	case NR_chroot:
-	case NR_mount:
-	case NR_umount2:
-	case NR_unshare:
-	case NR_setns:
-	case NR_open_tree:
-	case NR_move_mount:
-	case NR_fsopen:
-	case NR_fsmount:
-	case NR_mount_setattr:
-		return 1;
-	}
-	return 0;
-}
-
 /* ignored: a call of that number that is none of ours, by its arguments. */
 static __always_inline bool ignored(long nr, struct pt_regs *r)
 {
@@ -249,55 +209,6 @@ int enter(u64 *ctx)
 	return 0;
 }
 
-/* wanted32 reports whether a 32-bit system call would be shown if it could be read. */
-static __always_inline bool wanted32(long nr)
-{
-	switch (nr) {
-	case NR32_fork:
-	case NR32_vfork:
-	case NR32_clone:
-	case NR32_execve:
-	case NR32_execveat:
-	case NR32_write:
-	case NR32_pwrite64:
-	case NR32_writev:
-	case NR32_mount:
-	case NR32_umount:
-	case NR32_umount2:
-	case NR32_setuid16:
-	case NR32_setgid16:
-	case NR32_chroot:
-	case NR32_setreuid16:
-	case NR32_setregid16:
-	case NR32_setgroups16:
-	case NR32_setfsuid16:
-	case NR32_setfsgid16:
-	case NR32_setresuid16:
-	case NR32_setresgid16:
-	case NR32_prctl:
-	case NR32_setreuid:
-	case NR32_setregid:
-	case NR32_setgroups:
-	case NR32_setresuid:
-	case NR32_setresgid:
-	case NR32_setuid:
-	case NR32_setgid:
-	case NR32_setfsuid:
-	case NR32_setfsgid:
-	case NR32_pivot_root:
-	case NR32_unshare:
-	case NR32_setns:
-	case NR_clone3:
-	case NR_open_tree:
-	case NR_move_mount:
-	case NR_fsopen:
-	case NR_fsmount:
-	case NR_mount_setattr:
-		return 1;
-	}
-	return 0;
-}
-
 /* unread32 reports whether a 32-bit system call that returns is one that nobody tells of. */
 static __always_inline bool unread32(struct task_struct *t, long nr, struct pt_regs *r, s64 ret)
 {
@@ -307,6 +218,8 @@ static __always_inline bool unread32(struct task_struct *t, long nr, struct pt_r
 	case NR32_write:
 	case NR32_pwrite64:
 	case NR32_writev:
+	case NR32_pwritev:
+	case NR32_pwritev2:
 		return map_file(file_of(t, first_arg32(r)));
 	case NR32_prctl:
 		return first_arg32(r) == PR_SET_NAME;

@@ -51,6 +51,7 @@ func toldAtOnce(nr uint32) bool {
 // isWrite reports whether a call writes to a file, and isWritev whether it is given what to write in parts, of which the first
 // is read.
 func isWrite(nr uint32) bool { return nr == unix.SYS_WRITE || nr == unix.SYS_PWRITE64 || isWritev(nr) }
+
 func isWritev(nr uint32) bool {
 	return nr == unix.SYS_WRITEV || nr == unix.SYS_PWRITEV || nr == unix.SYS_PWRITEV2
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -48,6 +49,17 @@ func (o *Options) programs() []string {
 	return []string{"newtask", "exec", "on_exit", "enter", "leave"}
 }
 
+// spec is those programs, not loaded yet, and their maps.
+func (o *Options) spec() (*ebpf.CollectionSpec, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("read the BPF programs: %w", err)
+	}
+	wanted := o.programs()
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(wanted, name) })
+	return spec, nil
+}
+
 // needInitialPIDNS is an error where the PIDs of records, which are of the initial PID namespace, are not this process's.
 func needInitialPIDNS(whose string) error {
 	var st unix.Stat_t
@@ -68,16 +80,11 @@ func OpenBPF(o Options) (*BPF, error) {
 	if err := needInitialPIDNS("BPF programs see"); err != nil {
 		return nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	spec, err := o.spec()
 	if err != nil {
-		return nil, fmt.Errorf("read the BPF programs: %w", err)
+		return nil, err
 	}
 	b := &BPF{programs: o.programs()}
-	for name := range spec.Programs {
-		if !slices.Contains(b.programs, name) {
-			delete(spec.Programs, name)
-		}
-	}
 	if b.collection, err = ebpf.NewCollection(spec); err != nil && o.Denied {
 		// cap_capable is a tracepoint since Linux 6.14.
 		delete(spec.Programs, "capable")

@@ -1,9 +1,7 @@
 package trace
 
 import (
-	"bytes"
 	"regexp"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -19,14 +17,9 @@ func TestVerifierIsFarFromItsLimit(t *testing.T) {
 	const limit = 100_000
 	processed := regexp.MustCompile(`processed ([0-9]+) insns`)
 	for _, o := range []Options{{}, {Denied: true}} {
-		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+		spec, err := o.spec()
 		if err != nil {
 			t.Fatal(err)
-		}
-		for name := range spec.Programs {
-			if !slices.Contains(o.programs(), name) {
-				delete(spec.Programs, name)
-			}
 		}
 		c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats}})
 		if err != nil {

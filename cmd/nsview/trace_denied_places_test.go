@@ -99,6 +99,23 @@ func deniedSource(t *testing.T) {
 	}
 }
 
+// tracedDenied is what nsview trace --denied tells of a command.
+func tracedDenied(t *testing.T, command ...string) []*events.Event {
+	t.Helper()
+	cmd := exec.Command("nsview", append([]string{"trace", "-o", "json", "--denied", "--"}, command...)...)
+	var messages strings.Builder
+	cmd.Stderr = &messages
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &messages)
+	}
+	var l liveTrace
+	if err := json.Unmarshal(out, &l); err != nil {
+		t.Fatal(err)
+	}
+	return l.Events
+}
+
 // What is at that name now is not taken for what the call was about: not another file, not that of another root directory.
 func TestTraceDeniedElsewhere(t *testing.T) {
 	deniedSource(t)
@@ -111,19 +128,9 @@ func TestTraceDeniedElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "sh", "-c", `refused-places removed "$1" && refused-places root "$1" && refused-places changed "$1"`, "sh", dir)
-	var messages strings.Builder
-	cmd.Stderr = &messages
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, &messages)
-	}
-	var l liveTrace
-	if err := json.Unmarshal(out, &l); err != nil {
-		t.Fatal(err)
-	}
+	const script = `refused-places removed "$1" && refused-places root "$1" && refused-places changed "$1"`
 	got := map[string]string{}
-	for _, e := range l.Events {
+	for _, e := range tracedDenied(t, "sh", "-c", script, "sh", dir) {
 		name := e.Name + " " + strings.TrimPrefix(e.Args.Path, dir)
 		if strings.HasPrefix(e.Args.Path, "/proc/self/fd/") {
 			name = "of itself"

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -92,19 +90,8 @@ func TestTraceDeniedCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("nsview", "trace", "-o", "json", "--denied", "--", "refused-calls", dir)
-	var messages strings.Builder
-	cmd.Stderr = &messages
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, &messages)
-	}
-	var l liveTrace
-	if err := json.Unmarshal(out, &l); err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]string{}
-	for _, e := range l.Events {
+	for _, e := range tracedDenied(t, "refused-calls", dir) {
 		d := e.Denial
 		if e.Name == "utimensat" { // which newer architectures have instead
 			e.Name = "utimes"

@@ -15,7 +15,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if help := map[string]func() error{"clone3": clone3, "changed-path": func() error { return changedPath("/bin/", nil) }, "changed-long-path": func() error { return changedPath(longBin, nil) }, "waiting": func() error { return changedPath("/bin/", told) }, "unread-path": unreadPath, "vectored-maps": vectoredMaps, "open": openBPF}[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
+	helpers := map[string]func() error{
+		"clone3":            clone3,
+		"changed-path":      func() error { return changedPath("/bin/", nil) },
+		"changed-long-path": func() error { return changedPath(longBin, nil) },
+		"waiting":           func() error { return changedPath("/bin/", told) },
+		"unread-path":       unreadPath,
+		"vectored-maps":     vectoredMaps,
+		"open":              openBPF,
+	}
+	if help := helpers[os.Getenv("NSVIEW_TRACE_HELPER")]; help != nil {
 		if err := help(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -69,9 +78,9 @@ func rawClone3(args *[11]uint64) (pid int, errno unix.Errno) {
 // longBin is /bin/, longer than what the programs keep of a call with the call itself.
 var longBin = strings.Repeat("/.", 200) + "/bin/"
 
-// changedPath executes "true" in a directory, a path that another thread changes during the call: after the kernel has read it, and before the call
-// fails. The kernel waits for that thread at the arguments, whose memory that thread provides (userfaultfd(2)), after wait if
-// there is one.
+// changedPath executes "true" in a directory, a path that another thread changes during the call: after the kernel has read
+// it, and before the call fails. The kernel waits for that thread at the arguments, whose memory that thread provides
+// (userfaultfd(2)), after wait if there is one.
 func changedPath(dir string, wait func() error) error {
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
 	if errno != 0 {

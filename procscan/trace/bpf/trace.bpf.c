@@ -251,15 +251,15 @@ int leave(u64 *ctx)
 	s64 ret = ctx[1];
 	long nr = number(r);
 
-	if (wanted(nr)) {
+	if (!(nr & X32) && !wanted32(nr)) { /* as a 32-bit call it is none of those that are counted */
+		if (!wanted(nr))
+			return 0;
 		if (is_write(nr)) {
 			if (ret >= 0 && !map_writes)
 				return 0;
 		} else if (nr != NR_clone3 && ignored(nr, r)) { /* what a clone3 points to may have changed */
 			return 0;
 		}
-	} else if (!(nr & X32) && !wanted32(nr)) {
-		return 0;
 	}
 	t = (void *)bpf_get_current_task_btf();
 	if (compat(t, nr)) {

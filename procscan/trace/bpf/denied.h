@@ -58,10 +58,8 @@ int fs_enter(u64 *ctx)
 	if (!c || !c->wanted)
 		return 0;
 	t = (void *)bpf_get_current_task_btf();
-	if (compat(t, nr)) {
-		lose(LOST_COMPAT);
+	if (compat(t, nr)) /* fs_leave counts those that are refused */
 		return 0;
-	}
 	a = bpf_task_storage_get(&asked, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!a) {
 		lose(LOST_PENDING);
@@ -189,8 +187,13 @@ int fs_leave(u64 *ctx)
 	struct dentry *root;
 	struct vfsmount *root_mnt;
 	s64 ret = ctx[1];
+	bool refused = ret == -EPERM || ret == -EACCES || ret == -EROFS || ret == -EOVERFLOW;
 	u64 args[8] = {}, path;
 
+	if (refused && compat((void *)bpf_get_current_task_btf(), nr)) {
+		lose(LOST_COMPAT);
+		return 0;
+	}
 	c = bpf_map_lookup_elem(&fs_calls, &nr);
 	if (!c || !c->wanted)
 		return 0;
@@ -199,7 +202,7 @@ int fs_leave(u64 *ctx)
 	if (!a)
 		return 0;
 	a->going = 0;
-	if (ret != -EPERM && ret != -EACCES && ret != -EROFS && ret != -EOVERFLOW)
+	if (!refused)
 		return 0;
 	read_args(args, r);
 	path = arg(args, c->path);

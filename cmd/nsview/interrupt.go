@@ -21,6 +21,10 @@ const (
 	// stalledAfter is how long it waits then while nothing is written: for what is known to be put in order, or for a
 	// reader that does not read.
 	stalledAfter = time.Second
+
+	// againAfter is how long after an interrupt another one is the same: timeout(1) signals its command and then the process
+	// group that it is in. A person takes longer.
+	againAfter = 100 * time.Millisecond
 )
 
 // interrupts is how nsview answers them: the first one ends a context, the second one ends nsview.
@@ -57,9 +61,10 @@ func (i *interrupts) first(sig os.Signal) {
 	signal.Notify(signals, sig)
 	go func() {
 		<-signals
-		signal.Stop(signals) // the second one ends nsview
 		i.came.Store(true)
 		i.stop()
+		time.Sleep(againAfter)
+		signal.Stop(signals) // the second one ends nsview
 	}()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -66,6 +67,35 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 				t.Errorf("%s ended %v after %v", command, took, sig)
 			}
 			t.Logf("%s ended %d ms after %v", command, took.Milliseconds(), sig)
+		}
+	}
+}
+
+// Two signals at once, as timeout(1) sends them, are one: what is known is told.
+func TestInterruptedTwiceAtOnce(t *testing.T) {
+	deniedSource(t)
+	for i := range 5 {
+		cmd := exec.Command("nsview", "trace", "--summary")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		complaints, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(complaints).ReadString('\n'); !strings.Contains(line, "tracing the whole host") {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * time.Millisecond) // not to wait for something: so they come
+		signalled(t, cmd, syscall.SIGINT)
+		if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), " events in ") {
+			t.Errorf("%d ms apart: status %d, printed %q", i, code, out.String())
 		}
 	}
 }

@@ -89,6 +89,7 @@ func refusal(err error) error {
 	return fmt.Errorf("not refused: %v", err)
 }
 
+// deniedSource skips a test where BPF programs cannot be loaded.
 func deniedSource(t *testing.T) {
 	t.Helper()
 	proctest.NeedRoot(t)
